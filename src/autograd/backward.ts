@@ -1,0 +1,301 @@
+/**
+ * Backward: one walk over the edges, newest first. Each edge's gradient is one recorded call, so a backward is pending work like any other and
+ * is computed together with the forward and the optimizer's step.
+ */
+import type { Value } from '../graph/node.ts';
+import type { View } from '../shape/view.ts';
+import { engineOf } from '../tensor/devices.ts';
+import { record } from '../tensor/record.ts';
+import { holding } from '../tensor/scope.ts';
+import { Storage, Tensor } from '../tensor/tensor.ts';
+import { accumulate, accumulateCall, gradientPlan } from './gradients.ts';
+import { modes } from './modes.ts';
+import { Edge, type EdgeTarget, type SavedValue, Tape } from './tape.ts';
+
+interface Contribution {
+  readonly grad: Tensor;
+  readonly view: View;
+  readonly offset: number;
+}
+
+/** A tensor over a value without making it a user's handle. */
+function bare(value: Value, view: View, offset: number, tape: Tape): Tensor {
+  const visible = value.visible;
+  const t = new Tensor(new Storage(value), view, offset, tape);
+  value.visible = visible;
+  return t;
+}
+const noTape = (): Tape => new Tape(null, 0, null);
+
+function checkVersion(s: SavedValue, edge: Edge): void {
+  if (s.version === null || s.version.count === s.count) return;
+  const what = `[torch.${typeName(s.view)} [${s.view.shape.join(', ')}]]`;
+  throw new Error(
+    `one of the variables needed for gradient computation has been modified by an inplace operation: ${what} is at version ${s.version.count}; expected version ${s.count} instead. ` +
+      `Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True).\n(saved by ${edge.name})`,
+  );
+}
+const typeNames: Record<string, string> = {
+  float32: 'FloatTensor',
+  float64: 'DoubleTensor',
+  float16: 'HalfTensor',
+  bfloat16: 'BFloat16Tensor',
+  int64: 'LongTensor',
+  int32: 'IntTensor',
+  int16: 'ShortTensor',
+  int8: 'CharTensor',
+  uint8: 'ByteTensor',
+  bool: 'BoolTensor',
+};
+const typeName = (v: View): string => typeNames[v.dtype.name] ?? 'Tensor';
+
+export interface BackwardOptions {
+  readonly retain_graph?: boolean | undefined;
+  readonly create_graph?: boolean | undefined;
+  /** Only these leaves (or intermediate tensors) get a gradient. */
+  readonly inputs?: readonly Tensor[] | undefined;
+}
+
+function seedFor(root: Tensor, gradient: Tensor | null | undefined): Tensor {
+  if (gradient !== null && gradient !== undefined) {
+    if (gradient.shape.join() !== root.shape.join())
+      throw new Error(
+        `Mismatch in shape: grad_output[0] has a shape of torch.Size([${gradient.shape.join(', ')}]) and output[0] has a shape of torch.Size([${root.shape.join(', ')}]).`,
+      );
+    return gradient;
+  }
+  if (root.view_.numel !== 1) throw new Error('grad can be implicitly created only for scalar outputs');
+  return operators.ones(root);
+}
+
+/** What backward needs of the operator layer, which sits above and hands it down. */
+export interface BackwardOperators {
+  readonly ones: (like: Tensor) => Tensor;
+  readonly zeros: (like: Tensor) => Tensor;
+  readonly clone: (t: Tensor) => Tensor;
+  /** target.grad += grad, in place. */
+  readonly addToGrad: (target: Tensor, grad: Tensor) => void;
+}
+let operators: BackwardOperators;
+export function provideOperators(provided: BackwardOperators): void {
+  operators = provided;
+}
+
+/** Edges that gradients of `roots` may reach, newest first: an order in which every edge comes after all that use it. */
+function reachable(roots: readonly Edge[]): Edge[] {
+  const seen = new Set<Edge>(roots);
+  const stack = [...roots];
+  while (stack.length > 0) {
+    const edge = stack.pop()!;
+    for (const t of edge.targets) {
+      if (t !== null && !seen.has(t.edge)) {
+        seen.add(t.edge);
+        stack.push(t.edge);
+      }
+    }
+  }
+  return [...seen].sort((a, b) => b.sequence - a.sequence);
+}
+
+/**
+ * Runs backward from `roots`. Gradients of leaves accumulate into `.grad`, unless `capture` is given: then the gradients at these targets are
+ * returned and nothing accumulates.
+ */
+export function runBackward(
+  roots: readonly Tensor[],
+  gradients: readonly (Tensor | null | undefined)[],
+  options: BackwardOptions,
+  capture: readonly EdgeTarget[] | null,
+): (Tensor | null)[] {
+  if (modes.inference && roots.some((r) => r.inference)) throw new Error('Inference tensors do not track version counter.');
+  const create = options.create_graph ?? false;
+  const retain = options.retain_graph ?? create;
+  const pending = new Map<Edge, Map<number, Contribution[]>>();
+  const push = (target: EdgeTarget, grad: Tensor): void => {
+    let outputs = pending.get(target.edge);
+    if (outputs === undefined) {
+      outputs = new Map();
+      pending.set(target.edge, outputs);
+    }
+    const list = outputs.get(target.output);
+    const c = { grad, view: target.view, offset: target.offset };
+    if (list === undefined) outputs.set(target.output, [c]);
+    else list.push(c);
+  };
+  const starts: Edge[] = [];
+  roots.forEach((root, i) => {
+    const { edge, output, base } = root.tape;
+    if (edge === null) throw new Error(`element ${i} of tensors does not require grad and does not have a grad_fn`);
+    starts.push(edge);
+    push({ edge, output, base: base!, view: root.view_, offset: root.offset }, seedFor(root, gradients[i]));
+  });
+  const order = reachable(starts);
+  for (const edge of order) {
+    if (edge.saved === null && edge.leaf === null) throw freed();
+  }
+  for (const edge of order) for (const s of edge.saved ?? []) checkVersion(s, edge);
+  const allowed = options.inputs === undefined ? null : new Set(options.inputs.map((t) => t.tape.edge));
+  const captured: (Tensor | null)[] = capture === null ? [] : capture.map(() => null);
+  const before = { ...modes };
+  modes.grad = create;
+  const walk = (): void => {
+    for (const edge of order) {
+      const outputs = pending.get(edge);
+      if (outputs === undefined) continue;
+      pending.delete(edge);
+      const grads: (Tensor | null)[] = edge.outputs.map((base, k) => {
+        const list = outputs.get(k);
+        if (list === undefined) return null;
+        let g = combine(base, list);
+        for (const hook of edge.hooks?.get(k) ?? []) {
+          exposeGradient(g);
+          g = hook(g) ?? g;
+        }
+        return g;
+      });
+      for (const r of edge.retained ?? []) if (grads[r.output] !== null) accumulateInto(r.tensor, grads[r.output]!, create);
+      if (capture !== null)
+        capture.forEach((t, i) => {
+          if (t.edge === edge && grads[t.output] !== null) captured[i] = readThrough(grads[t.output]!, t);
+        });
+      if (edge.leaf !== null) {
+        if (capture === null && grads[0] !== null && (allowed === null || allowed.has(edge))) accumulateInto(edge.leaf, grads[0], create);
+        continue;
+      }
+      const results = edge.custom !== null ? edge.custom(grads) : gradientsThrough(edge, grads, create);
+      edge.targets.forEach((t, i) => {
+        const g = results[i];
+        if (t !== null && g) push(t, g);
+      });
+      if (!retain) edge.release();
+    }
+  };
+  try {
+    holding(walk);
+  } finally {
+    Object.assign(modes, before);
+  }
+  for (const device of new Set(roots.map((r) => r.device))) engineOf(device).anchor();
+  return captured;
+}
+
+const freed = (): Error =>
+  new Error(
+    'Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). ' +
+      'Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward.',
+  );
+
+/** Sum of the contributions to one output. */
+function combine(base: View, list: readonly Contribution[]): Tensor {
+  const [first] = list;
+  if (list.length === 1 && first.view === base && first.offset === 0) return first.grad;
+  if (list.length === 1 && first.offset === 0 && first.view.shape.join() === base.shape.join() && first.view.strides.join() === base.strides.join()) return first.grad;
+  const call = accumulateCall(base, list);
+  return record(
+    accumulate as never,
+    list.map((c) => c.grad),
+    { ...call, hidden: true },
+  )[0];
+}
+
+/** The part of an output's gradient that a captured tensor (a view of the output) is asked about. */
+function readThrough(grad: Tensor, target: EdgeTarget): Tensor {
+  if (target.view === target.base && target.offset === 0) return grad;
+  return new Tensor(grad.storage, target.view, target.offset, grad.tape, grad.version);
+}
+
+function gradientsThrough(edge: Edge, grads: readonly (Tensor | null)[], create: boolean): readonly (Tensor | null)[] {
+  const signature = edge.signature!;
+  let seeded = 0;
+  grads.forEach((g, k) => {
+    if (g !== null) seeded |= 1 << k;
+  });
+  const plan = gradientPlan(signature, seeded);
+  const savedAt = new Map(signature.saved.map((s, i) => [`${s.from}${s.index}`, i] as const));
+  // Only what is not a gradient was put into edge.saved, in the same order.
+  const kept = signature.saved.filter((s) => s.from !== 'grad');
+  const inputs = plan.saved.map((s) => {
+    if (s.from === 'grad') return grads[s.index]!;
+    const at = kept.findIndex((k) => k.from === s.from && k.index === s.index);
+    const saved = edge.saved![at];
+    if (saved === undefined) throw new Error(`internal: ${edge.name} did not save ${s.from} ${s.index} (${savedAt.size} saved)`);
+    return bare(saved.value, saved.view, saved.offset, create ? tapeOf(edge, s) : noTape());
+  });
+  const dims = [...signature.dims, ...signature.inputs.flatMap((v) => v.shape)];
+  const outs = record(plan.operator as never, inputs, { dims, params: edge.params, hidden: true, device: signature.device });
+  const results: (Tensor | null)[] = signature.inputs.map(() => null);
+  plan.wrt.forEach((i, k) => {
+    results[i] = outs[k];
+  });
+  return results;
+}
+
+/** Saved inputs and outputs are differentiable themselves when a graph of the gradient is made. */
+function tapeOf(edge: Edge, s: { from: string; index: number }): Tape {
+  if (s.from === 'output') return new Tape(edge, s.index, edge.outputs[s.index]);
+  if (s.from === 'input') {
+    const t = edge.targets[s.index];
+    if (t !== null) return new Tape(t.edge, t.output, t.base);
+  }
+  return noTape();
+}
+
+/** A gradient that a user sees is a value like any other. */
+function exposeGradient(g: Tensor): void {
+  g.storage.value.visible = true;
+}
+
+function accumulateInto(target: Tensor, grad: Tensor, create: boolean): void {
+  const present = target.grad_;
+  if (present !== null) {
+    operators.addToGrad(target, grad);
+    return;
+  }
+  // A gradient that somebody holds already (the user's own, a hook's) must not share its memory with `.grad`.
+  const own = grad.storage.value.visible && !create ? operators.clone(grad) : grad;
+  exposeGradient(own);
+  target.grad_ = create ? own : new Tensor(own.storage, own.view_, own.offset, noTape(), own.version);
+}
+
+/** `torch.autograd.backward` */
+export function backward(
+  tensors: Tensor | readonly Tensor[],
+  grad_tensors: Tensor | null | readonly (Tensor | null)[] = null,
+  options: BackwardOptions = {},
+): void {
+  const roots = tensors instanceof Tensor ? [tensors] : tensors;
+  const grads = grad_tensors === null || grad_tensors instanceof Tensor ? [grad_tensors] : grad_tensors;
+  runBackward(roots, grads, options, null);
+}
+
+export interface GradOptions {
+  readonly retain_graph?: boolean;
+  readonly create_graph?: boolean;
+  readonly allow_unused?: boolean;
+  readonly materialize_grads?: boolean;
+}
+
+/** `torch.autograd.grad`: gradients of outputs with respect to inputs, returned. */
+export function grad(
+  outputs: Tensor | readonly Tensor[],
+  inputs: Tensor | readonly Tensor[],
+  grad_outputs: Tensor | null | readonly (Tensor | null)[] = null,
+  options: GradOptions = {},
+): (Tensor | null)[] {
+  const roots = outputs instanceof Tensor ? [outputs] : outputs;
+  const wrt = inputs instanceof Tensor ? [inputs] : inputs;
+  const grads = grad_outputs === null || grad_outputs instanceof Tensor ? [grad_outputs] : grad_outputs;
+  const targets = wrt.map((t): EdgeTarget => {
+    const { edge, output, base } = t.tape;
+    if (edge === null) throw new Error('One of the differentiated Tensors does not require grad');
+    return { edge, output, base: base!, view: t.view_, offset: t.offset };
+  });
+  const found = runBackward(roots, grads, options, targets);
+  found.forEach((g, i) => {
+    if (g !== null) exposeGradient(g);
+    else if (options.materialize_grads) found[i] = operators.zeros(wrt[i]);
+    else if (!options.allow_unused)
+      throw new Error('One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.');
+  });
+  return found;
+}

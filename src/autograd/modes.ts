@@ -1,0 +1,39 @@
+/** Grad modes: whether calls are recorded on the tape. Modes are for synchronous code: a function that returns a Promise or generator throws. */
+
+export const modes = { grad: true, inference: false };
+
+function isDeferred(result: unknown): boolean {
+  if (typeof result !== 'object' || result === null) return false;
+  return typeof (result as { then?: unknown }).then === 'function' || typeof (result as { next?: unknown }).next === 'function';
+}
+
+function withModes<T>(name: string, set: Partial<typeof modes>, fn: () => T): T {
+  const before = { ...modes };
+  Object.assign(modes, set);
+  try {
+    const result = fn();
+    if (isDeferred(result))
+      throw new TypeError(`${name}(fn): fn returned a Promise or an iterator, whose body would run outside of the mode; use torch.with_modes, or set the mode inside`);
+    return result;
+  } finally {
+    Object.assign(modes, before);
+  }
+}
+
+/** Runs `fn` without recording gradients. https://docs.pytorch.org/docs/stable/generated/torch.no_grad.html */
+export const no_grad = <T>(fn: () => T): T => withModes('no_grad', { grad: false }, fn);
+/** Runs `fn` with recording on (inside `no_grad`). */
+export const enable_grad = <T>(fn: () => T): T => withModes('enable_grad', { grad: true }, fn);
+/** Runs `fn` without recording; its results can never be recorded. */
+export const inference_mode = <T>(fn: () => T): T => withModes('inference_mode', { grad: false, inference: true }, fn);
+export const is_grad_enabled = (): boolean => modes.grad;
+export const is_inference_mode_enabled = (): boolean => modes.inference;
+
+/** Sets the mode for all that follows, or, with a function, while it runs. */
+export function set_grad_enabled(mode: boolean): void;
+export function set_grad_enabled<T>(mode: boolean, fn: () => T): T;
+export function set_grad_enabled<T>(mode: boolean, fn?: () => T): T | undefined {
+  if (fn !== undefined) return withModes('set_grad_enabled', { grad: mode }, fn);
+  modes.grad = mode;
+  return undefined;
+}

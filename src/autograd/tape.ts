@@ -1,0 +1,94 @@
+/**
+ * The tape: where gradients flow.
+ *
+ * A `Tape` is shared by a tensor and its differentiable views; it names the edge that made the present contents. In-place writes replace the
+ * edge, so every view sees the write's gradient; a write under `no_grad` or through `detach()` leaves it alone. An `Edge` is one recorded call:
+ * what it saved, and for each input that needs a gradient the edge (and the view of its output) that the gradient goes to.
+ */
+import type { Signature, Value } from '../graph/node.ts';
+import type { View } from '../shape/view.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+/** Something whose `count` grows with every in-place write: the storage, or a cell of its own for `.data`. */
+export interface Version {
+  count: number;
+}
+
+export class Tape {
+  edge: Edge | null;
+  /** Which of the edge's outputs the tape's memory is, and its layout there. */
+  output: number;
+  base: View | null;
+  constructor(edge: Edge | null, output: number, base: View | null) {
+    this.edge = edge;
+    this.output = output;
+    this.base = base;
+  }
+}
+
+/** Where the gradient of one input goes: output `output` of `edge`, read through `view` at `offset` of the memory laid out as `base`. */
+export interface EdgeTarget {
+  readonly edge: Edge;
+  readonly output: number;
+  readonly base: View;
+  readonly view: View;
+  readonly offset: number;
+}
+
+export interface SavedValue {
+  readonly value: Value;
+  readonly view: View;
+  readonly offset: number;
+  readonly version: Version | null;
+  readonly count: number;
+  readonly what: string;
+}
+
+export type GradientHook = (grad: Tensor) => Tensor | null | undefined | void;
+
+let nextSequence = 1;
+
+export class Edge {
+  readonly sequence: number = nextSequence++;
+  /** PyTorch's name of it, as `grad_fn` shows it. */
+  readonly name: string;
+  readonly signature: Signature | null;
+  readonly targets: readonly (EdgeTarget | null)[];
+  readonly outputs: readonly View[];
+  readonly params: readonly (number | bigint)[];
+  saved: SavedValue[] | null;
+  /** Of a leaf: the tensor whose `.grad` accumulates. */
+  readonly leaf: Tensor | null;
+  hooks: Map<number, GradientHook[]> | null = null;
+  /** Tensors that asked to retain the gradient of an output. */
+  retained: { readonly output: number; readonly tensor: Tensor }[] | null = null;
+  /** A gradient written by the user (custom Function) instead of a derived one. */
+  readonly custom: ((grads: readonly (Tensor | null)[]) => readonly (Tensor | null)[]) | null;
+
+  constructor(fields: {
+    name: string;
+    signature?: Signature;
+    targets?: readonly (EdgeTarget | null)[];
+    outputs: readonly View[];
+    params?: readonly (number | bigint)[];
+    saved?: SavedValue[];
+    leaf?: Tensor;
+    custom?: (grads: readonly (Tensor | null)[]) => readonly (Tensor | null)[];
+  }) {
+    this.name = fields.name;
+    this.signature = fields.signature ?? null;
+    this.targets = fields.targets ?? [];
+    this.outputs = fields.outputs;
+    this.params = fields.params ?? [];
+    this.saved = fields.saved ?? [];
+    this.leaf = fields.leaf ?? null;
+    this.custom = fields.custom ?? null;
+  }
+
+  /** Lets go of what was saved; a second backward through it raises. */
+  release(): void {
+    if (this.saved === null || this.leaf !== null) return;
+    for (const s of this.saved) s.value.savedBy--;
+    this.saved = null;
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * The argument words of a program: every number that its kernels read from memory, and where each comes from.
+ *
+ * All steps' blocks lie one after the other in one piece of device memory, 8-byte words: a kernel's buffer addresses, then its parameters; a
+ * product's block as its device lays it out. Where a word comes from is worked out once. A run then compares addresses, scalars and symbols
+ * with those of the last run and writes the words of what changed: with fixed weights and a fixed arena that is a handful.
+ * Only when a symbol changes are sizes evaluated again (`specialize`). What words mean is for the device to say; nothing runs here.
+ */
+import type { Buffer } from '../graph/node.ts';
+import type { ComputeType } from '../kernel/scalar.ts';
+import type { MatmulStep, ProgramPlan } from '../schedule/plan.ts';
+import { Arena } from './arena.ts';
+import type { TrackedBuffer } from './tracked-memory.ts';
+
+/** `buffer`: a program buffer, or `workspace`. The word is its address plus `offset` bytes. */
+export interface AddressWord {
+  readonly word: number;
+  readonly buffer: number;
+  readonly offset: number;
+}
+export const workspace = -1;
+
+/** A product for the sizes at hand: words without addresses, then the addresses. */
+export interface MatmulBlock {
+  readonly words: readonly number[];
+  readonly addresses: readonly AddressWord[];
+  readonly workspaceBytes: number;
+}
+
+interface ParamWord {
+  readonly word: number;
+  readonly slot: number;
+  readonly type: ComputeType;
+}
+
+/** The words that hold addresses inside one piece of memory. */
+interface Uses {
+  readonly words: number[];
+  readonly offsets: number[];
+}
+
+const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
+const widest = 2 ** 31;
+
+/** One slot of the externals or outputs. */
+class SlotWords {
+  readonly kernels: Uses = { words: [], offsets: [] };
+  matmuls: Uses = { words: [], offsets: [] };
+  address = 0;
+}
+
+export class ProgramArguments {
+  readonly #plan: ProgramPlan;
+  readonly #arena: Arena;
+  readonly #planMatmul: (step: MatmulStep, symbols: ArrayLike<number>) => MatmulBlock;
+  readonly #externals: SlotWords[] = [];
+  readonly #outputs: SlotWords[] = [];
+  /** Word and program buffer of kernels' temporaries. */
+  readonly #temporaries: { readonly word: number; readonly buffer: number }[] = [];
+  readonly #symbolWords: ParamWord[] = [];
+  readonly #scalarWords: ParamWord[] = [];
+  /** Word and offset in the arena: temporaries and workspaces, for the symbols at hand. */
+  #arenaUses: Uses = { words: [], offsets: [] };
+  #arenaAddress = -1;
+  #arenaBytes = 0;
+  #symbols: number[] | null = null;
+  #scalars: (number | bigint | undefined)[] = [];
+  #wide = false;
+  #u32: Uint32Array = new Uint32Array(0);
+  #f32: Float32Array = new Float32Array(0);
+  #f64: Float64Array = new Float64Array(0);
+
+  /** First word of each step's block. */
+  readonly firstWord: readonly number[];
+  readonly bytes: number;
+  /** The products' blocks for the symbols at hand, by step. */
+  readonly matmuls: (MatmulBlock | undefined)[] = [];
+
+  constructor(plan: ProgramPlan, matmulWords: number, planMatmul: (step: MatmulStep, symbols: ArrayLike<number>) => MatmulBlock) {
+    this.#plan = plan;
+    this.#arena = new Arena(plan);
+    this.#planMatmul = planMatmul;
+    for (const b of plan.buffers) {
+      if (b.kind === 'external') this.#externals[b.slot] ??= new SlotWords();
+      if (b.kind === 'output') this.#outputs[b.slot] ??= new SlotWords();
+    }
+    const firstWord: number[] = [];
+    let word = 0;
+    for (const step of plan.steps) {
+      // A cache line of its own for each block.
+      word = Math.ceil(word / 8) * 8;
+      firstWord.push(word);
+      if (step.kind === 'matmul') {
+        word += matmulWords;
+        continue;
+      }
+      for (const buffer of step.buffers) {
+        const slot = this.#slotOf(buffer);
+        if (slot === null) this.#temporaries.push({ word, buffer });
+        else push(slot.kernels, word, 0);
+        word++;
+      }
+      for (const { kind, slot, type } of step.params)
+        (kind === 'symbol' ? this.#symbolWords : this.#scalarWords).push({ word: word++, slot, type });
+    }
+    this.firstWord = firstWord;
+    this.bytes = Math.max(1, word) * 8;
+    this.#scalars = new Array<undefined>(this.#scalarWords.length).fill(undefined);
+  }
+
+  /** Bytes of arena that a run needs with the symbols at hand. */
+  get arenaBytes(): number {
+    return this.#arenaBytes;
+  }
+  /** A buffer is so large that 32-bit element indices do not reach its end. */
+  get isWide(): boolean {
+    return this.#wide;
+  }
+
+  /** The memory of the words; again when it has been moved, with its contents. */
+  attach(bytes: Uint8Array): void {
+    this.#u32 = new Uint32Array(bytes.buffer, bytes.byteOffset, this.bytes / 4);
+    this.#f32 = new Float32Array(bytes.buffer, bytes.byteOffset, this.bytes / 4);
+    this.#f64 = new Float64Array(bytes.buffer, bytes.byteOffset, this.bytes / 8);
+  }
+  isAttachedTo(memory: ArrayBufferLike): boolean {
+    return this.#u32.buffer === memory;
+  }
+
+  isSpecializedFor(symbols: ArrayLike<number>): boolean {
+    const known = this.#symbols;
+    if (known === null || known.length !== symbols.length) return false;
+    for (let i = 0; i < known.length; i++) if (known[i] !== symbols[i]) return false;
+    return true;
+  }
+
+  /** Everything that depends on symbols: where temporaries lie, the products' plans, the symbols' own words. */
+  specialize(symbols: ArrayLike<number>): void {
+    this.#symbols = null;
+    const { steps, stages } = this.#plan;
+    const layout = this.#arena.layout(symbols);
+    const uses: Uses = { words: [], offsets: [] };
+    for (const { word, buffer } of this.#temporaries) push(uses, word, layout.offsets[buffer]);
+    for (const slot of [...this.#externals, ...this.#outputs]) {
+      if (slot === undefined) continue;
+      slot.matmuls = { words: [], offsets: [] };
+      slot.address = 0;
+    }
+    // Products of one stage have workspaces side by side, behind the temporaries; those of different stages share.
+    const workspaceStart = align(layout.bytes);
+    const used = new Map<number, number>();
+    steps.forEach((step, i) => {
+      if (step.kind !== 'matmul') return;
+      const block = this.#planMatmul(step, symbols);
+      this.matmuls[i] = block;
+      const first = this.firstWord[i];
+      const inStage = used.get(stages[i]) ?? 0;
+      used.set(stages[i], inStage + align(block.workspaceBytes));
+      block.words.forEach((value, at) => {
+        this.#writeInteger(first + at, value);
+      });
+      for (const { word, buffer, offset } of block.addresses) {
+        const slot = buffer === workspace ? null : this.#slotOf(buffer);
+        if (slot !== null) push(slot.matmuls, first + word, offset);
+        else push(uses, first + word, offset + (buffer === workspace ? workspaceStart + inStage : layout.offsets[buffer]));
+      }
+    });
+    this.#arenaUses = uses;
+    this.#arenaBytes = workspaceStart + Math.max(0, ...used.values());
+    this.#arenaAddress = -1;
+    if (this.#arenaBytes >= widest) this.#wide = true;
+    for (const { word, slot, type } of this.#symbolWords) this.#write(word, type, symbols[slot]);
+    this.#symbols = Array.from(symbols);
+  }
+
+  bindArena(address: number): void {
+    if (address === this.#arenaAddress) return;
+    const { words, offsets } = this.#arenaUses;
+    for (let i = 0; i < words.length; i++) this.#writeInteger(words[i], address + offsets[i]);
+    this.#arenaAddress = address;
+  }
+
+  bindBuffers(externals: readonly Buffer[], outputs: readonly Buffer[]): void {
+    this.#bind(this.#externals, externals);
+    this.#bind(this.#outputs, outputs);
+  }
+
+  bindScalars(scalars: readonly (number | bigint)[]): void {
+    const known = this.#scalars;
+    for (let i = 0; i < known.length; i++) {
+      const { word, slot, type } = this.#scalarWords[i];
+      const value = scalars[slot];
+      if (Object.is(known[i], value)) continue;
+      this.#write(word, type, value);
+      known[i] = value;
+    }
+  }
+
+  #bind(slots: readonly SlotWords[], buffers: readonly Buffer[]): void {
+    for (let s = 0; s < slots.length; s++) {
+      const slot = slots[s];
+      if (slot === undefined) continue;
+      const buffer = buffers[s] as TrackedBuffer;
+      const { address } = buffer;
+      if (address === slot.address) continue;
+      if (!(address > 0)) throw new Error('internal: a program was given memory that is freed or of another device');
+      if (buffer.bytes >= widest) this.#wide = true;
+      this.#point(slot.kernels, address);
+      this.#point(slot.matmuls, address);
+      slot.address = address;
+    }
+  }
+  #point({ words, offsets }: Uses, address: number): void {
+    for (let i = 0; i < words.length; i++) this.#writeInteger(words[i], address + offsets[i]);
+  }
+
+  #slotOf(buffer: number): SlotWords | null {
+    const { kind, slot } = this.#plan.buffers[buffer];
+    return kind === 'external' ? this.#externals[slot] : kind === 'output' ? this.#outputs[slot] : null;
+  }
+
+  #write(word: number, compute: ComputeType, value: number | bigint): void {
+    switch (compute) {
+      case 'f64':
+        this.#f64[word] = Number(value);
+        return;
+      case 'f32':
+        this.#f32[2 * word] = Number(value);
+        this.#u32[2 * word + 1] = 0;
+        return;
+      case 'bool':
+        this.#writeInteger(word, value ? 1 : 0);
+        return;
+      case 'i32':
+      case 'i64':
+      case 'index':
+        if (typeof value === 'bigint') {
+          this.#u32[2 * word] = Number(BigInt.asUintN(32, value));
+          this.#u32[2 * word + 1] = Number(BigInt.asUintN(32, value >> 32n));
+        } else this.#writeInteger(word, value);
+        return;
+      default:
+        compute satisfies never;
+    }
+  }
+  /** Any safe integer in two's complement; halves, because a BigInt a word would cost more than the rest of a run. */
+  #writeInteger(word: number, value: number): void {
+    this.#u32[2 * word] = value;
+    this.#u32[2 * word + 1] = Math.floor(value / 2 ** 32);
+  }
+}
+
+function push(uses: Uses, word: number, offset: number): void {
+  uses.words.push(word);
+  uses.offsets.push(offset);
+}

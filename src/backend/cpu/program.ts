@@ -1,0 +1,347 @@
+/**
+ * A plan as one native program: machine code for its kernels, argument words in native memory, stages of tiles.
+ *
+ * Compiling fixes the code; the stages are laid at the first run and again when a symbol or the number of threads changes. Work that one
+ * thread does in a few microseconds is not spread: a small stage's steps follow each other as stages of one tile, and a program of
+ * such stages wakes nobody. With the flag `trace=profile` each step is a stage of its own, timed by the processor's time stamp counter.
+ */
+import { bfloat16, type DType, type DTypeName, float16, float32 } from '../../dtype/dtype.ts';
+import { decomposeKernel } from '../../kernel/decompose.ts';
+import type { Kernel, Statement } from '../../kernel/ir.ts';
+import { lowerKernel, touchesWide } from '../../kernel/lower.ts';
+import { printKernel } from '../../kernel/print.ts';
+import { printVectorKernel } from '../../kernel/print-vector.ts';
+import { elementSizes, type Lanes, type VectorKernel } from '../../kernel/vector-ir.ts';
+import { accessOf, gridCount, type KernelStep, type MatmulStep, type ProgramPlan, type Step, workPerItem } from '../../schedule/plan.ts';
+import * as dims from '../../shape/dim.ts';
+import { tracing } from '../../util/trace.ts';
+import { type AddressWord, type MatmulBlock, ProgramArguments, workspace } from '../arguments.ts';
+import type { Bindings, Executable } from '../interface.ts';
+import { PreparedKernels } from '../kernel-key.ts';
+import { legalizeMatmuls } from '../legalize-matmul.ts';
+import { chooseGrain, leastWork, roundGrain, whole } from '../tiles.ts';
+import type { CodeRequest, KernelCache } from './kernel-cache.ts';
+import type { NativeBlock, NativeHeap } from './memory.ts';
+import { getNumThreads, NativeProgram, type NativeStage, type NativeTask } from './pool.ts';
+import { printProfile } from './profile.ts';
+import { type CompileOptions, compileKernel, listKernel } from './x64/emit.ts';
+import { type MatmulDtype, type MatmulPhase, matmulKernels, matmulWord, planMatmul } from './x64/matmul.ts';
+
+export type NativeIsa = 'avx2' | 'avx512';
+
+/** What a program needs of its device. */
+export interface NativeContext {
+  readonly isa: NativeIsa;
+  readonly heap: NativeHeap;
+  readonly kernels: KernelCache;
+  /** Results at least this large bypass the caches. */
+  readonly streamingBytes: number;
+  /** Address of an arena of so many bytes. */
+  reserveArena(bytes: number): number;
+  /** Runs something that takes native memory, again after a sweep if there is none. */
+  obtain<T>(bytes: number, take: () => T): T;
+}
+
+interface NativeMatmul extends MatmulBlock {
+  readonly phases: readonly MatmulPhase[];
+}
+
+/** A task of the pool, and what it is worth. */
+interface Work {
+  readonly step: number;
+  readonly task: NativeTask;
+  readonly operations: number;
+}
+
+const nativeRound: ReadonlySet<DTypeName> = new Set((Object.keys(elementSizes) as DTypeName[]).filter((name) => name !== 'bool'));
+const matmulDtypes: ReadonlySet<DType> = new Set([float32, bfloat16, float16]);
+
+export class NativeExecutable implements Executable {
+  readonly #context: NativeContext;
+  readonly #plan: ProgramPlan;
+  readonly #steps: readonly Step[];
+  readonly #arguments: ProgramArguments;
+  readonly #block: NativeBlock;
+  /** What each kernel step computes. */
+  readonly #kernelKeys: readonly string[];
+  #keys: string[] = [];
+  /** Code of each step: one address for a kernel, packing and computing for a product. */
+  #code: number[][] = [];
+  #wide = false;
+  #program: NativeProgram | null = null;
+  #stages: readonly NativeStage[] = [];
+  /** Step of each native stage, when each has its own. */
+  #stageSteps: readonly number[] = [];
+  #threads = 0;
+  #profiling = false;
+
+  constructor(plan: ProgramPlan, context: NativeContext) {
+    this.#context = context;
+    this.#plan = legalizeMatmuls(plan, { float32: matmulDtypes, batchDims: 3 });
+    const prepared = new PreparedKernels((kernel) => decomposeKernel(kernel, undefined, { nativeRound }));
+    const keys: string[] = [];
+    this.#steps = this.#plan.steps.map((step, i) => {
+      if (step.kind === 'matmul') return step;
+      const { key, kernel } = prepared.of(step.kernel);
+      keys[i] = key;
+      return { ...step, kernel };
+    });
+    this.#kernelKeys = keys;
+    this.#arguments = new ProgramArguments(this.#plan, matmulWord.count, (step, symbols) => this.#planProduct(step, symbols));
+    this.#compile();
+    const { bytes } = this.#arguments;
+    this.#block = context.obtain(bytes, () => context.heap.alloc(bytes));
+    this.#arguments.attach(context.heap.bytesAt(this.#block.address, bytes).fill(0));
+  }
+
+  run({ externals, outputs, symbols, scalars }: Bindings): void {
+    const args = this.#arguments;
+    const threads = getNumThreads();
+    const profiling = tracing('profile');
+    if (this.#program === null || this.#threads !== threads || this.#profiling !== profiling || !args.isSpecializedFor(symbols))
+      this.#specialize(symbols, threads, profiling);
+    // All memory is there before the first kernel runs.
+    args.bindArena(this.#context.reserveArena(args.arenaBytes));
+    args.bindBuffers(externals, outputs);
+    args.bindScalars(scalars);
+    if (args.isWide && !this.#wide) {
+      this.#wide = true;
+      this.#releaseCode();
+      this.#compile();
+      this.#specialize(symbols, threads, profiling);
+      args.bindArena(this.#context.reserveArena(args.arenaBytes));
+      args.bindBuffers(externals, outputs);
+    }
+    if (profiling) {
+      const bytes = this.#steps.map((step) => this.#bytesOf(step, { externals, outputs, symbols, scalars }));
+      const labels = this.#steps.map((step) =>
+        step.kind === 'matmul' ? `product [${step.place}]` : `${step.kernel.name} [${step.place}]`,
+      );
+      printProfile(
+        this.#program!,
+        this.#stageSteps.map((step) => ({ label: labels[step], bytes: bytes[step] })),
+      );
+    } else this.#program!.run();
+  }
+
+  dispose(): void {
+    this.#program?.dispose();
+    this.#program = null;
+    this.#stages = [];
+    this.#threads = 0;
+    this.#releaseCode();
+    if (this.#block.address !== 0) this.#context.heap.free(this.#block);
+  }
+
+  listing(): string {
+    return this.#plan.steps
+      .map((step, i) => {
+        const head = `step ${i}, stage ${this.#plan.stages[i]}: ${step.place}\n`;
+        if (step.kind === 'matmul') {
+          const size = [...step.batch, step.m, step.n, step.k].map(dims.keyOf).join(' x ');
+          return `${head}product [${size}] of ${step.a.dtype} and ${step.b.dtype} into ${step.c.dtype}\n`;
+        }
+        const { kernel } = this.#steps[i] as KernelStep;
+        const vector = this.#lower(kernel);
+        const code = listKernel(vector, this.#context.isa, this.#optionsOf(step, kernel));
+        return `${head}${printKernel(step.kernel)}${printVectorKernel(vector)}${code}`;
+      })
+      .join('\n');
+  }
+
+  // ---- code
+
+  #lower(kernel: Kernel): VectorKernel {
+    const most = this.#context.isa === 'avx512' ? 16 : 8;
+    // 64-bit element indices of lanes need room like 64-bit elements.
+    const lanes = (this.#wide || touchesWide(kernel) ? most / 2 : most) as Lanes;
+    return lowerKernel(kernel, { lanes, laneIndexType: this.#wide ? 'i64' : 'i32' });
+  }
+
+  #compile(): void {
+    const { isa, kernels } = this.#context;
+    const requests: CodeRequest[] = [];
+    const ranges = this.#steps.map((step, i): [number, number] => {
+      const first = requests.length;
+      if (step.kind === 'matmul') {
+        const types = typesOf(step);
+        for (const part of ['packB', 'compute'] as const)
+          requests.push({ key: `${isa} product ${part} ${types.a} ${types.b} ${types.c}`, make: () => matmulKernels(isa, types)[part] });
+      } else {
+        const options = this.#optionsOf(step, step.kernel);
+        requests.push({
+          key: `${isa}${this.#wide ? ' wide' : ''} streaming ${[...(options.streaming ?? [])].join(' ')}\n${this.#kernelKeys[i]}`,
+          make: () => compileKernel(this.#lower(step.kernel), isa, options),
+        });
+      }
+      return [first, requests.length];
+    });
+    const addresses = kernels.acquire(requests);
+    this.#keys = requests.map((r) => r.key);
+    this.#code = ranges.map(([first, end]) => addresses.slice(first, end));
+    this.#program?.dispose();
+    this.#program = null;
+  }
+
+  #releaseCode(): void {
+    this.#context.kernels.release(this.#keys);
+    this.#keys = [];
+  }
+
+  /** Large results of flat kernels, stored once at their own index, bypass the caches: they would only push out what is needed. */
+  #optionsOf(step: KernelStep, kernel: Kernel): CompileOptions {
+    const [axis, ...others] = kernel.grid;
+    if (others.length > 0 || axis?.kind !== 'vector') return {};
+    const atOwnIndex = (s: Statement): boolean =>
+      s.kind === 'store' && s.mask === null && s.combine === null && s.index.op === 'axis' && s.index.axis === axis;
+    const streaming = new Set<number>();
+    kernel.buffers.forEach((b, slot) => {
+      const { size, dtype } = this.#plan.buffers[step.buffers[slot]];
+      const large = typeof size === 'number' && size * dtype.itemsize >= this.#context.streamingBytes;
+      if (b.access === 'write' && large && kernel.body.every((s) => s.kind === 'store' && (s.buffer !== slot || atOwnIndex(s))))
+        streaming.add(slot);
+    });
+    return streaming.size === 0 ? {} : { streaming };
+  }
+
+  // ---- stages
+
+  #specialize(symbols: ArrayLike<number>, threads: number, profiling: boolean): void {
+    this.#threads = threads;
+    this.#arguments.specialize(symbols);
+    const { stages, stageSteps } = this.#layStages(symbols, threads, profiling);
+    const program = this.#program;
+    if (program !== null && profiling === this.#profiling && sameStructure(stages, this.#stages)) {
+      stages.forEach((stage, s) => {
+        stage.tasks.forEach((task, t) => {
+          program.setCount(s, t, task.count);
+        });
+      });
+    } else {
+      program?.dispose();
+      this.#program = null;
+      this.#program = this.#context.obtain(4096, () => new NativeProgram(stages, { profile: profiling }));
+    }
+    this.#stages = stages;
+    this.#stageSteps = stageSteps;
+    this.#profiling = profiling;
+  }
+
+  #layStages(symbols: ArrayLike<number>, threads: number, profiling: boolean): { stages: NativeStage[]; stageSteps: number[] } {
+    const symbolic = symbols.length > 0;
+    const stages: NativeStage[] = [];
+    const stageSteps: number[] = [];
+    const put = (...works: Work[]): void => {
+      if (works.length === 0) return;
+      stages.push({ tasks: works.map((w) => w.task) });
+      stageSteps.push(works[0].step);
+    };
+    const byStage = new Map<number, number[]>();
+    this.#plan.stages.forEach((stage, step) => {
+      const known = byStage.get(stage);
+      if (known === undefined) byStage.set(stage, [step]);
+      else known.push(step);
+    });
+    for (const [, steps] of [...byStage].sort(([a], [b]) => a - b)) {
+      const first: Work[] = [];
+      const second: Work[] = [];
+      for (const step of steps) this.#worksOf(step, symbols, threads, symbolic, first, second);
+      const operations = [...first, ...second].reduce((sum, w) => sum + w.operations, 0);
+      if (profiling || operations < 2 * leastWork) for (const work of [...first, ...second]) put(work);
+      else {
+        put(...first);
+        put(...second);
+      }
+    }
+    return { stages, stageSteps };
+  }
+
+  /** Tasks of a step: those that come first (packing), and those after. */
+  #worksOf(index: number, symbols: ArrayLike<number>, threads: number, symbolic: boolean, first: Work[], second: Work[]): void {
+    const step = this.#steps[index];
+    const args = this.#block.address + this.#arguments.firstWord[index] * 8;
+    const [fn, computeFn] = this.#code[index];
+    if (step.kind === 'kernel') {
+      const count = gridCount(step, symbols);
+      if (count === 0 && !symbolic) return;
+      const work = workPerItem(step, symbols);
+      const grain = chooseGrain(count, work, threads, step.kernel.grid.at(-1)?.kind === 'vector', symbolic);
+      second.push({ step: index, task: { fn, args, count, grain }, operations: count * work });
+      return;
+    }
+    const { phases } = this.#arguments.matmuls[index] as NativeMatmul;
+    const at = (d: dims.Dim): number => dims.evaluate(d, symbols);
+    const operations = [...step.batch, step.m, step.n, step.k].reduce<number>((p, d) => p * at(d), 1);
+    // Small products would be cut for no gain.
+    const serial = operations < 2 * leastWork;
+    for (const kernel of ['packB', 'compute'] as const) {
+      const phase = phases.find((p) => p.kernel === kernel);
+      if (phase === undefined && !symbolic) continue;
+      const grain = serial || phase === undefined ? whole : symbolic ? roundGrain(phase.grain, false, true) : phase.grain;
+      const task = { fn: kernel === 'packB' ? fn : computeFn, args, count: phase?.count ?? 0, grain };
+      (kernel === 'packB' ? first : second).push({ step: index, task, operations: kernel === 'packB' ? 0 : operations });
+    }
+  }
+
+  #planProduct(step: MatmulStep, symbols: ArrayLike<number>): NativeMatmul {
+    const at = (d: dims.Dim): number => dims.evaluate(d, symbols);
+    const strides = (o: MatmulStep['a']): number[] => [...o.batch, o.row, o.column].map(at);
+    const plan = planMatmul({
+      batch: step.batch.map(at),
+      m: at(step.m),
+      n: at(step.n),
+      k: at(step.k),
+      aStrides: strides(step.a),
+      bStrides: strides(step.b),
+      cStrides: strides(step.c),
+      types: typesOf(step),
+      isa: this.#context.isa,
+      threads: this.#threads,
+    });
+    const source = (o: MatmulStep['a']) => ({ buffer: o.buffer, offset: at(o.offset) * o.dtype.itemsize });
+    const [a, b] = plan.swapped ? [source(step.b), source(step.a)] : [source(step.a), source(step.b)];
+    const c = source(step.c);
+    const spare = (offset: number) => ({ buffer: workspace, offset });
+    // As `writeMatmulArgs` does, with sources in place of addresses.
+    const addresses: AddressWord[] = [
+      { word: matmulWord.a, ...a },
+      { word: matmulWord.b, ...(plan.readsPacked ? spare(0) : b) },
+      { word: matmulWord.c, ...c },
+      { word: matmulWord.partial, ...(plan.partialOffset === undefined ? c : spare(plan.partialOffset)) },
+      { word: matmulWord.packSource, ...b },
+      { word: matmulWord.packTarget, ...spare(0) },
+    ];
+    return { words: plan.words, addresses, workspaceBytes: plan.workspaceBytes, phases: plan.phases };
+  }
+
+  /** Bytes that a step reads and writes, each buffer once and whole. */
+  #bytesOf(step: Step, { externals, outputs, symbols }: Bindings): number {
+    const { reads, writes } = accessOf(step);
+    return [...new Set(reads), ...new Set(writes)].reduce((sum, id) => {
+      const { kind, slot, size, dtype } = this.#plan.buffers[id];
+      if (kind === 'temporary') return sum + dims.evaluate(size, symbols) * dtype.itemsize;
+      return sum + (kind === 'external' ? externals : outputs)[slot].bytes;
+    }, 0);
+  }
+}
+
+const typesOf = (step: MatmulStep): { a: MatmulDtype; b: MatmulDtype; c: MatmulDtype } => ({
+  a: step.a.dtype.name as MatmulDtype,
+  b: step.b.dtype.name as MatmulDtype,
+  c: step.c.dtype.name as MatmulDtype,
+});
+
+/** Nothing but counts differs. */
+function sameStructure(a: readonly NativeStage[], b: readonly NativeStage[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(
+      ({ tasks }, s) =>
+        tasks.length === b[s].tasks.length &&
+        tasks.every(({ fn, args, grain }, t) => {
+          const other = b[s].tasks[t];
+          return fn === other.fn && args === other.args && grain === other.grain;
+        }),
+    )
+  );
+}

@@ -1,0 +1,86 @@
+/**
+ * The value graph: what an operator call leaves behind. One `Node` a call, one `Value` a result, both immutable but for bookkeeping.
+ *
+ * A `Signature` is everything about a call that does not change from step to step (operator, input views, constants, dims, which inputs
+ * need a gradient); calls look it up and share it. A `Value` is flat memory: `size` elements of `dtype`, written by its node in the layout
+ * `signature.outs[index]`, read by others through views of their own.
+ */
+import type { DType } from '../dtype/dtype.ts';
+import type { View } from '../shape/view.ts';
+import type { Operator, Saved } from './operator.ts';
+
+/** Device memory. Who holds it keeps the memory alive; the allocator learns of its death through a weak reference or `release`. */
+export interface Buffer {
+  readonly bytes: number;
+  readonly device: string;
+}
+
+export interface Signature {
+  readonly id: number;
+  readonly operator: Operator;
+  readonly inputs: readonly View[];
+  readonly constants: unknown;
+  /** Integers of the call that may become symbols. */
+  readonly dims: readonly number[];
+  readonly needs: readonly boolean[] | null;
+  readonly device: string;
+  /** Layouts of the outputs, then of the hidden outputs. */
+  readonly outs: readonly View[];
+  readonly visible: number;
+  readonly saved: readonly Saved[];
+  readonly wrt: readonly number[];
+  /** Equal for signatures that differ only in sizes, strides and dims: the structural part of a program's key. */
+  readonly pattern: number;
+  /** All sizes, strides and dims, in the fixed order that `schedule/symbols.ts` reads. */
+  readonly numbers: Int32Array;
+}
+
+export class Value {
+  readonly node: Node | null;
+  readonly index: number;
+  readonly dtype: DType;
+  readonly size: number;
+  readonly device: string;
+  buffer: Buffer | null = null;
+  /** A user's handle may still see it: it must be stored by the flush that computes it. */
+  visible = false;
+  /** Seen inside a module's forward only: may be recomputed, is not stored. Null or the place it was made, for the error. */
+  presumedDead: string | null = null;
+  /** Edges of the tape that hold it for backward. */
+  savedBy = 0;
+  /** Scratch of the walk in progress (`schedule/capture.ts`): position + 1 in the program being captured. */
+  mark = 0;
+  constructor(node: Node | null, index: number, dtype: DType, size: number, device: string) {
+    this.node = node;
+    this.index = index;
+    this.dtype = dtype;
+    this.size = size;
+    this.device = device;
+  }
+}
+
+let nextSequence = 1;
+
+export class Node {
+  readonly signature: Signature;
+  /** Sources, or null once the results are in memory and nothing can ask for recomputation. */
+  srcs: readonly Value[] | null;
+  readonly offsets: readonly number[];
+  readonly params: readonly (number | bigint)[];
+  readonly outs: Value[] = [];
+  /** The value whose memory output 0 may take over (an in-place write), if nothing else needs it. */
+  readonly donor: Value | null;
+  /** Where the call was made, for errors in data: operator and module path. */
+  readonly place: string;
+  pending = true;
+  /** Order of the calls. */
+  readonly sequence: number = nextSequence++;
+  constructor(signature: Signature, srcs: readonly Value[], offsets: readonly number[], params: readonly (number | bigint)[], donor: Value | null, place: string) {
+    this.signature = signature;
+    this.srcs = srcs;
+    this.offsets = offsets;
+    this.params = params;
+    this.donor = donor;
+    this.place = place;
+  }
+}

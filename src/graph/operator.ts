@@ -1,0 +1,220 @@
+/**
+ * Operators as the graph sees them: a name and a body over primitives, and the gradient derived from both.
+ *
+ * `deriveGradient` cuts forward and backward apart once per signature. What the gradient needs from the forward trace is, in this order:
+ * an input, an output, a constant; an element-wise value is recomputed from these; anything else (a reduction, a product, a look-up)
+ * becomes a hidden output of the forward node. The gradient is then an operator of its own, so gradients of gradients need no extra rule.
+ */
+import type { DType } from '../dtype/dtype.ts';
+import type { Dim } from '../shape/dim.ts';
+import { input, param, Prim, type PrimBody } from './prim.ts';
+import { topological, vjp } from './vjp.ts';
+
+/** What a body gets beside its inputs: constants (part of the signature), dims (integers that may become symbols), params (numbers that change freely). */
+export interface BodyContext<C = unknown> {
+  readonly constants: C;
+  readonly dims: readonly Dim[];
+  readonly params: readonly Prim[];
+}
+
+export type Body<C = unknown> = (inputs: readonly Prim[], context: BodyContext<C>) => readonly Prim[];
+/** Gradients of the inputs; `grads[k]` is null where output k got none. */
+export type GradientBody<C = unknown> = (
+  grads: readonly (Prim | null)[],
+  inputs: readonly Prim[],
+  outputs: readonly Prim[],
+  context: BodyContext<C>,
+) => readonly (Prim | null)[];
+
+export interface Operator<C = unknown> {
+  readonly name: string;
+  readonly body: Body<C>;
+  readonly gradient?: GradientBody<C> | undefined;
+  /** `elementwise`: results get TensorIterator's strides; otherwise row-major. */
+  readonly layout?: 'elementwise' | undefined;
+  /** dtypes of the params, given the constants. */
+  readonly paramTypes?: ((constants: C) => readonly DType[]) | undefined;
+}
+
+/** Where a gradient's input comes from. */
+export type Saved = { readonly from: 'input' | 'output' | 'hidden' | 'grad'; readonly index: number };
+
+export interface GradientPlan {
+  /** The gradient as an operator; its inputs are `saved`, in order; its outputs the gradients of `wrt`, in order. */
+  readonly operator: Operator<GradientConstants>;
+  readonly saved: readonly Saved[];
+  /** Indices of inputs that get a gradient (others that require grad get none: null). */
+  readonly wrt: readonly number[];
+}
+export interface GradientConstants {
+  readonly constants: unknown;
+}
+
+export interface FormalInput {
+  readonly shape: readonly Dim[];
+  readonly dtype: DType;
+}
+
+export const formals = (types: readonly FormalInput[]): Prim[] => types.map((t, i) => input(i, t.shape, t.dtype));
+export const formalParams = (types: readonly DType[]): Prim[] => types.map((t, i) => param(i, t));
+
+/** Rebuilds `roots` with some prims replaced. */
+export function substitute(roots: readonly Prim[], replacements: ReadonlyMap<Prim, Prim>): Prim[] {
+  const done = new Map<Prim, Prim>(replacements);
+  for (const p of topological(roots, (q) => replacements.has(q))) {
+    if (done.has(p)) continue;
+    const changed = p.srcs.some((s) => done.get(s) !== s);
+    done.set(p, changed ? new Prim({ ...p.body, srcs: p.srcs.map((s) => done.get(s)!) } as PrimBody, p.shape, p.dtype) : p);
+  }
+  return roots.map((r) => done.get(r)!);
+}
+
+interface Cut {
+  readonly gradients: readonly (Prim | null)[];
+  readonly hidden: readonly Prim[];
+  readonly saved: readonly { readonly source: Saved; readonly prim: Prim }[];
+}
+
+const recomputable = (p: Prim): boolean => {
+  switch (p.body.op) {
+    case 'const':
+    case 'param':
+    case 'dim':
+    case 'iota':
+    case 'scalar':
+    case 'cast':
+    case 'bitcast':
+    case 'view':
+    case 'pad':
+      return true;
+    default:
+      return false;
+  }
+};
+
+/** The gradient of one traced call, and what crosses from the forward side. */
+function cut<C>(
+  op: Operator<C>,
+  inputs: readonly Prim[],
+  outputs: readonly Prim[],
+  context: BodyContext<C>,
+  needs: readonly boolean[],
+  seeded: readonly boolean[],
+): Cut {
+  const seeds = outputs.map((out, k) => (seeded[k] ? input(-1 - k, out.shape, out.dtype) : null));
+  const wrt = inputs.filter((_, i) => needs[i]);
+  let gradients: (Prim | null)[];
+  if (op.gradient) {
+    const all = op.gradient(seeds, inputs, outputs, context);
+    gradients = inputs.flatMap((_, i) => (needs[i] ? [all[i] ?? null] : []));
+  } else {
+    const pairs = outputs.flatMap((out, k) => (seeds[k] === null ? [] : [[out, seeds[k]] as const]));
+    gradients = vjp(pairs, wrt);
+  }
+  const forward = new Set(topological(outputs));
+  const saved: { source: Saved; prim: Prim }[] = [];
+  const hidden: Prim[] = [];
+  const outputIndex = new Map(outputs.map((o, k) => [o, k] as const));
+  const inputIndex = new Map(inputs.map((o, k) => [o, k] as const));
+  const stops = new Set<Prim>();
+  // Visit in topological order with cuts at what is saved, so the list's order depends on structure only.
+  const roots = gradients.filter((g): g is Prim => g !== null);
+  topological(roots, (p) => {
+    if (stops.has(p)) return true;
+    const seedAt = seeds.indexOf(p);
+    let source: Saved | null = null;
+    if (seedAt >= 0) source = { from: 'grad', index: seedAt };
+    else if (inputIndex.has(p)) source = { from: 'input', index: inputIndex.get(p)! };
+    else if (forward.has(p) && outputIndex.has(p) && !isLeafPrim(p)) source = { from: 'output', index: outputIndex.get(p)! };
+    else if (forward.has(p) && !recomputable(p)) {
+      source = { from: 'hidden', index: hidden.length };
+      hidden.push(p);
+    }
+    if (source === null) return false;
+    stops.add(p);
+    saved.push({ source, prim: p });
+    return true;
+  });
+  return { gradients, hidden, saved };
+}
+
+const isLeafPrim = (p: Prim): boolean => p.srcs.length === 0;
+
+export interface TracedCall {
+  readonly inputs: readonly Prim[];
+  readonly outputs: readonly Prim[];
+  readonly hidden: readonly Prim[];
+}
+
+/** Traces a call: its outputs, and the hidden outputs that a gradient with respect to `needs` will want. */
+export function traceCall<C>(
+  op: Operator<C>,
+  inputs: readonly Prim[],
+  context: BodyContext<C>,
+  needs: readonly boolean[] | null,
+): TracedCall & { saved: readonly Saved[]; wrt: readonly number[] } {
+  const outputs = op.body(inputs, context);
+  if (needs === null) return { inputs, outputs, hidden: [], saved: [], wrt: [] };
+  const { hidden, saved, gradients } = cut(op, inputs, outputs, context, needs, outputs.map(differentiable));
+  const needed = inputs.flatMap((_, i) => (needs[i] ? [i] : []));
+  return { inputs, outputs, hidden, saved: saved.map((s) => s.source), wrt: needed.filter((_, k) => gradients[k] !== null) };
+}
+
+export const differentiable = (p: { readonly dtype: DType }): boolean => p.dtype.is_floating_point || p.dtype.is_complex;
+
+/**
+ * The gradient of `op` as an operator, for outputs that got a gradient (`seeded`). The forward call's input shapes are not attributes of it:
+ * they are dims, after the call's own: `shapes` gives their ranks, so that a program with symbols retraces it the same way.
+ */
+export function deriveGradient<C>(
+  op: Operator<C>,
+  types: readonly FormalInput[],
+  context: { readonly constants: C; readonly dims: readonly Dim[] },
+  needs: readonly boolean[],
+  seeded: readonly boolean[],
+): GradientPlan {
+  const ranks = types.map((t) => t.shape.length);
+  const dtypes = types.map((t) => t.dtype);
+  const callDims = context.dims.length;
+  const params = op.paramTypes?.(context.constants) ?? [];
+  const retrace = (dims: readonly Dim[]): Cut & { outputs: readonly Prim[]; params: readonly Prim[] } => {
+    let at = callDims;
+    const inputs = formals(
+      ranks.map((rank, i) => {
+        const shape = dims.slice(at, at + rank);
+        at += rank;
+        return { shape, dtype: dtypes[i] };
+      }),
+    );
+    const full: BodyContext<C> = { constants: context.constants, dims: dims.slice(0, callDims), params: formalParams(params) };
+    const outputs = op.body(inputs, full);
+    // Hidden outputs are numbered as the forward call numbered them: by the cut for all differentiable outputs.
+    const all = cut(op, inputs, outputs, full, needs, outputs.map(differentiable));
+    const mine = cut(op, inputs, outputs, full, needs, seeded);
+    const saved = mine.saved.map((s) =>
+      s.source.from === 'hidden' ? { prim: s.prim, source: { from: 'hidden' as const, index: all.hidden.indexOf(s.prim) } } : s,
+    );
+    return { gradients: mine.gradients, hidden: all.hidden, saved, outputs, params: full.params };
+  };
+  const first = retrace([...context.dims, ...types.flatMap((t) => t.shape)]);
+  const needed = types.flatMap((_, i) => (needs[i] ? [i] : []));
+  const operator: Operator<GradientConstants> = {
+    name: `${op.name}_backward`,
+    paramTypes: () => params,
+    body: (inputs, gradientContext) => {
+      const again = retrace(gradientContext.dims);
+      const replaced = new Map<Prim, Prim>();
+      again.saved.forEach((s, i) => {
+        replaced.set(s.prim, inputs[i]);
+      });
+      again.params.forEach((p, i) => {
+        replaced.set(p, gradientContext.params[i]);
+      });
+      return substitute(
+        again.gradients.filter((g): g is Prim => g !== null),
+        replaced,
+      );
+    },
+  };
+  return { operator, saved: first.saved.map((s) => s.source), wrt: needed.filter((_, k) => first.gradients[k] !== null) };
+}

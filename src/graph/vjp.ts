@@ -1,0 +1,319 @@
+/**
+ * Reverse-mode gradients of primitives: one rule a primitive, one line a scalar operation, and one walk.
+ *
+ * A rule gets the gradient of the result and returns gradients of the sources (null: no gradient flows). Operators inherit these through
+ * their bodies; an operator declares a gradient of its own only for stability, subgradient convention or cost.
+ */
+import type { ScalarOp } from '../kernel/scalar.ts';
+import * as dims from '../shape/dim.ts';
+import type { Dim } from '../shape/dim.ts';
+import { full, iota, type Prim, rowMajor, sameShape } from './prim.ts';
+
+type ScalarRule = (g: Prim, out: Prim, ...args: Prim[]) => (Prim | null)[];
+
+const zeroWhere = (condition: Prim, g: Prim): Prim => condition.where(0, g);
+const twoOverSqrtPi = 1.1283791670955126;
+
+const scalarRules: { readonly [K in ScalarOp]: ScalarRule | null } = {
+  add: (g) => [g, g],
+  sub: (g) => [g, g.neg()],
+  mul: (g, _, a, b) => [g.mul(b), g.mul(a)],
+  div: (g, out, _, b) => [g.div(b), g.mul(out).div(b).neg()],
+  idiv: null,
+  irem: null,
+  // PyTorch's maximum/minimum share the gradient between equal operands.
+  min: (g, _, a, b) => [a.eq(b).where(g.mul(0.5), a.lt(b).where(g, 0)), a.eq(b).where(g.mul(0.5), b.lt(a).where(g, 0))],
+  max: (g, _, a, b) => [a.eq(b).where(g.mul(0.5), b.lt(a).where(g, 0)), a.eq(b).where(g.mul(0.5), a.lt(b).where(g, 0))],
+  neg: (g) => [g.neg()],
+  abs: (g, _, a) => [a.lt(0).where(g.neg(), zeroWhere(a.eq(0), g))],
+  sqrt: (g, out) => [g.div(out.mul(2))],
+  floor: (g) => [g.mul(0)],
+  ceil: (g) => [g.mul(0)],
+  trunc: (g) => [g.mul(0)],
+  rint: (g) => [g.mul(0)],
+  fma: (g, _, a, b) => [g.mul(b), g.mul(a), g],
+  lt: null,
+  le: null,
+  eq: null,
+  ne: null,
+  and: null,
+  or: null,
+  xor: null,
+  not: null,
+  shl: null,
+  shr: null,
+  ushr: null,
+  select: (g, _, condition) => [null, condition.where(g, 0), condition.where(0, g)],
+  exp: (g, out) => [g.mul(out)],
+  exp2: (g, out) => [g.mul(out).mul(Math.LN2)],
+  expm1: (g, out) => [g.mul(out.add(1))],
+  log: (g, _, a) => [g.div(a)],
+  log2: (g, _, a) => [g.div(a.mul(Math.LN2))],
+  log10: (g, _, a) => [g.div(a.mul(Math.LN10))],
+  log1p: (g, _, a) => [g.div(a.add(1))],
+  sin: (g, _, a) => [g.mul(a.scalar('cos'))],
+  cos: (g, _, a) => [g.mul(a.scalar('sin').neg())],
+  tan: (g, out) => [g.mul(out.mul(out).add(1))],
+  asin: (g, _, a) => [g.div(a.mul(a).neg().add(1).sqrt())],
+  acos: (g, _, a) => [g.div(a.mul(a).neg().add(1).sqrt()).neg()],
+  atan: (g, _, a) => [g.div(a.mul(a).add(1))],
+  atan2: (g, _, a, b) => {
+    const recip = g.div(a.mul(a).add(b.mul(b)));
+    return [recip.mul(b), recip.mul(a.neg())];
+  },
+  sinh: (g, _, a) => [g.mul(a.scalar('cosh'))],
+  cosh: (g, _, a) => [g.mul(a.scalar('sinh'))],
+  tanh: (g, out) => [g.mul(out.mul(out).neg().add(1))],
+  asinh: (g, _, a) => [g.div(a.mul(a).add(1).sqrt())],
+  acosh: (g, _, a) => [g.div(a.mul(a).sub(1).sqrt())],
+  atanh: (g, _, a) => [g.div(a.mul(a).neg().add(1))],
+  erf: (g, _, a) => [g.mul(a.mul(a).neg().exp().mul(twoOverSqrtPi))],
+  erfc: (g, _, a) => [g.mul(a.mul(a).neg().exp().mul(-twoOverSqrtPi))],
+  erfinv: (g, out) => [g.mul(out.mul(out).exp().mul(1 / twoOverSqrtPi))],
+  lgamma: (g, _, a) => [g.mul(a.scalar('digamma'))],
+  digamma: null,
+  // d/da is 0 where the exponent is 0; d/db is 0 where the base is 0 and the exponent is not negative (PyTorch's conventions).
+  pow: (g, out, a, b) => [
+    b.eq(0).where(0, g.mul(b).mul(a.scalar('pow', b.sub(1)))),
+    a.eq(0).and(b.ge(0)).where(0, g.mul(out).mul(a.log())),
+  ],
+  fmod: (g, _, a, b) => [g, g.mul(a.div(b).scalar('trunc')).neg()],
+};
+
+/** Gradient of `view` with respect to its source: windows that do not overlap are padded back, repeated (stride 0) dims are summed. */
+export function viewGradient(g: Prim, srcShape: readonly Dim[], strides: readonly Dim[], offset: Dim): Prim {
+  const repeated = [...strides.keys()].filter((i) => strides[i] === 0 && g.shape[i] !== 1);
+  const summed = g.sum(repeated);
+  const kept = [...strides.keys()].filter((i) => !repeated.includes(i));
+  const keptStrides = kept.map((i) => strides[i]);
+  const size = dims.productOf(srcShape);
+  const placed = placeWindow(summed, srcShape, keptStrides, offset);
+  if (placed !== null) return placed;
+  // Anything else (windows that overlap or don't follow the dims): add each element at its flat position, in order.
+  let flat: Prim = full(summed.shape, 0, iota([1], 0).dtype).add(asNumber(offset));
+  keptStrides.forEach((s, axis) => {
+    flat = flat.add(iota(summed.shape, axis).mul(asNumber(s)));
+  });
+  return full([size], 0, g.dtype).scatter(summed, [flat], 'add').reshape(srcShape);
+}
+
+const asNumber = (d: Dim): number => dims.toNumber(d, 'a stride of an overlapping view');
+
+/** The window put back in zeros of `srcShape`, when each of its dims walks along one dim of the source; else null. */
+function placeWindow(g: Prim, srcShape: readonly Dim[], strides: readonly Dim[], offset: Dim): Prim | null {
+  const total = dims.productOf(srcShape);
+  const srcStrides = rowMajor(srcShape);
+  // A reshape or permutation of the whole source.
+  if (offset === 0 && dims.equal(dims.productOf(g.shape), total)) {
+    const order = orderByStride(g.shape, strides);
+    if (order !== null) return g.permute(order).reshape(srcShape);
+  }
+  // Per-dim slices: assign every window dim to a source dim whose stride divides its own.
+  const starts: Dim[] = [];
+  let rest = offset;
+  for (const s of srcStrides) {
+    if (typeof rest !== 'number' || typeof s !== 'number') {
+      const exact = dims.exactQuotient(rest, s);
+      starts.push(exact ?? 0);
+      if (exact !== null) rest = 0;
+    } else {
+      starts.push(Math.floor(rest / s));
+      rest %= s;
+    }
+  }
+  if (rest !== 0) return null;
+  const owner = new Array<number>(srcShape.length).fill(-1);
+  const steps = new Array<number>(srcShape.length).fill(1);
+  for (let i = 0; i < g.ndim; i++) {
+    if (g.shape[i] === 1) continue;
+    const at = srcStrides.findIndex((s, d) => {
+      if (owner[d] >= 0 || srcShape[d] === 1) return false;
+      const step = dims.exactQuotient(strides[i], s);
+      if (typeof step !== 'number' || step === 0) return false;
+      const reach = dims.add(starts[d], dims.mul(dims.sub(g.shape[i], 1), step));
+      return step > 0 ? dims.provablyAtMost(reach, dims.sub(srcShape[d], 1)) : dims.provablyAtMost(0, reach);
+    });
+    if (at < 0) return null;
+    owner[at] = i;
+    steps[at] = dims.exactQuotient(strides[i], srcStrides[at]) as number;
+  }
+  const order = [...owner.filter((i) => i >= 0), ...[...g.shape.keys()].filter((i) => !owner.includes(i))];
+  const aligned = g.permute(order).reshape(owner.map((i) => (i >= 0 ? g.shape[i] : 1)));
+  return aligned.pad(srcShape, starts, steps);
+}
+
+/** The order of dims in which strides are row-major for the shape, or null. Dims of size 1 go first. */
+function orderByStride(shape: readonly Dim[], strides: readonly Dim[]): number[] | null {
+  const remaining = new Set([...shape.keys()].filter((i) => shape[i] !== 1));
+  const order: number[] = [];
+  let expected: Dim = 1;
+  while (remaining.size > 0) {
+    const next = [...remaining].find((i) => dims.equal(strides[i], expected));
+    if (next === undefined) return null;
+    remaining.delete(next);
+    order.unshift(next);
+    expected = dims.mul(expected, shape[next]);
+  }
+  return [...[...shape.keys()].filter((i) => shape[i] === 1), ...order];
+}
+
+function gradientsOf(out: Prim, g: Prim): (Prim | null)[] {
+  const body = out.body;
+  switch (body.op) {
+    case 'input':
+    case 'const':
+    case 'param':
+    case 'dim':
+    case 'iota':
+      return [];
+    case 'scalar': {
+      const rule = scalarRules[body.fn];
+      if (rule === null) return body.srcs.map(() => null);
+      return rule(g, out, ...body.srcs).map((x, i) => (body.srcs[i].dtype.is_floating_point ? x : null));
+    }
+    case 'cast':
+      return [body.srcs[0].dtype.is_floating_point ? g.cast(body.srcs[0].dtype) : null];
+    case 'bitcast':
+      return [null];
+    case 'view':
+      return [viewGradient(g, body.srcs[0].shape, body.strides, body.offset)];
+    case 'pad': {
+      const src = body.srcs[0];
+      const strides = rowMajor(out.shape);
+      const offset = body.starts.reduce<Dim>((sum, s, i) => dims.add(sum, dims.mul(s, strides[i])), 0);
+      return [g.view(src.shape, strides.map((s, i) => dims.mul(s, body.steps[i])), offset)];
+    }
+    case 'reduce': {
+      const src = body.srcs[0];
+      const keep = (p: Prim): Prim => p.reshape(src.shape.map((d, i) => (body.axes.includes(i) ? 1 : d))).expand(src.shape);
+      switch (body.kind) {
+        case 'sum':
+          return [keep(g)];
+        case 'max':
+        case 'min': {
+          // amax/amin: shared evenly among equal elements.
+          const hit = src.eq(keep(out)).cast(g.dtype);
+          return [hit.mul(keep(g.div(hit.sum(body.axes))))];
+        }
+        case 'prod':
+          return [productGradient(src, g, body.axes, keep)];
+        case 'any':
+        case 'all':
+        case 'argmax':
+        case 'argmin':
+          return [null];
+        default:
+          return body.kind satisfies never;
+      }
+    }
+    case 'dot': {
+      const [a, b] = body.srcs;
+      return [g.dot(b.mT), a.mT.dot(g)];
+    }
+    case 'lookup': {
+      const [src, ...coords] = body.srcs;
+      return [full(src.shape, 0, g.dtype).scatter(g, coords, 'add'), ...coords.map(() => null)];
+    }
+    case 'scatter': {
+      const [, value, ...coords] = body.srcs;
+      const none = coords.map(() => null);
+      if (body.combine === 'add') return [g, g.lookup(coords), ...none];
+      if (body.combine === null) return [g.scatter(full(value.shape, 0, g.dtype), coords, null), g.lookup(coords), ...none];
+      throw new Error(`internal: scatter with ${body.combine} has no gradient rule`);
+    }
+    case 'store': {
+      const value = body.srcs[1];
+      return [g.store(full(value.shape, 0, g.dtype), body.strides, body.offset), g.view(value.shape, body.strides, body.offset)];
+    }
+    case 'cat': {
+      let start: Dim = 0;
+      return body.srcs.map((part) => {
+        const piece = g.slice(body.axis, start, part.shape[body.axis]);
+        start = dims.add(start, part.shape[body.axis]);
+        return piece;
+      });
+    }
+    default:
+      return body satisfies never;
+  }
+}
+
+/** Product of all other elements: exact with zeros, quadratic in the reduced extent only where a zero may occur; here by masking zeros. */
+function productGradient(src: Prim, g: Prim, axes: readonly number[], keep: (p: Prim) => Prim): Prim {
+  const zero = src.eq(0);
+  const zeros = zero.cast(g.dtype).sum(axes);
+  const others = zero.where(1, src).reduce('prod', axes);
+  const nonzero = keep(others).div(zero.where(1, src));
+  const gradient = keep(zeros)
+    .eq(0)
+    .where(nonzero, keep(zeros).eq(1).where(zero.where(keep(others), 0), 0));
+  return keep(g).mul(gradient);
+}
+
+/** All prims that `roots` depend on, sources first. Iterative: chains may be long. */
+export function topological(roots: readonly Prim[], stop?: (p: Prim) => boolean): Prim[] {
+  const seen = new Set<Prim>();
+  const order: Prim[] = [];
+  const stack: { prim: Prim; next: number }[] = [];
+  for (const root of roots) {
+    if (seen.has(root)) continue;
+    seen.add(root);
+    stack.push({ prim: root, next: 0 });
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1];
+      const srcs = stop?.(top.prim) ? [] : top.prim.srcs;
+      if (top.next < srcs.length) {
+        const src = srcs[top.next++];
+        if (!seen.has(src)) {
+          seen.add(src);
+          stack.push({ prim: src, next: 0 });
+        }
+      } else {
+        order.push(top.prim);
+        stack.pop();
+      }
+    }
+  }
+  return order;
+}
+
+/** Gradients of `wrt`, given gradients of some outputs. Null where nothing flows. */
+export function vjp(seeds: readonly (readonly [Prim, Prim])[], wrt: readonly Prim[]): (Prim | null)[] {
+  const order = topological(seeds.map(([out]) => out));
+  const wanted = new Set(wrt);
+  const needed = new Set<Prim>();
+  for (const p of order) if (wanted.has(p) || p.srcs.some((s) => needed.has(s))) needed.add(p);
+  const contributions = new Map<Prim, Prim[]>();
+  const addTo = (p: Prim, g: Prim): void => {
+    const list = contributions.get(p);
+    if (list === undefined) contributions.set(p, [g]);
+    else list.push(g);
+  };
+  for (const [out, g] of seeds) addTo(out, g);
+  const total = (p: Prim): Prim | null => {
+    const list = contributions.get(p);
+    return list === undefined ? null : list.reduce((a, b) => a.add(b));
+  };
+  for (let i = order.length - 1; i >= 0; i--) {
+    const p = order[i];
+    if (!needed.has(p)) continue;
+    const g = total(p);
+    if (g === null) continue;
+    contributions.set(p, [g]);
+    if (wanted.has(p)) continue;
+    const grads = gradientsOf(p, g);
+    p.srcs.forEach((src, k) => {
+      const grad = grads[k];
+      if (grad && needed.has(src)) addTo(src, grad);
+    });
+  }
+  return wrt.map(total);
+}
+
+/** Reduces a gradient to the shape of an operand that was broadcast. */
+export function sumToShape(g: Prim, shape: readonly Dim[]): Prim {
+  if (sameShape(g.shape, shape)) return g;
+  const lead = g.ndim - shape.length;
+  const axes = [...g.shape.keys()].filter((i) => i < lead || (shape[i - lead] === 1 && g.shape[i] !== 1));
+  return g.sum(axes).reshape(shape);
+}

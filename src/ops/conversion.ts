@@ -1,0 +1,72 @@
+/** Dtype and device conversion, and the reads that leave the graph. */
+import { type DType, bfloat16, bool, DType as DTypeClass, float16, float32, float64, int16, int32, int64, int8, uint8 } from '../dtype/dtype.ts';
+import type { Operator } from '../graph/operator.ts';
+import { makeView } from '../shape/view.ts';
+import { engineOf } from '../tensor/devices.ts';
+import { constantsOf, record } from '../tensor/record.ts';
+import { leafValue, Tensor, tensorOf } from '../tensor/tensor.ts';
+import { cloneOf, contiguousOf } from './shape.ts';
+
+const castOperator: Operator<{ dtype: DType }> = { name: 'to_copy', layout: 'elementwise', body: ([x], { constants }) => [x.cast(constants.dtype)] };
+
+export function castTo(x: Tensor, dtype: DType): Tensor {
+  if (dtype === x.dtype) return x;
+  return record(castOperator as never, [x], { constants: constantsOf(`to:${dtype.name}`, () => ({ dtype })) })[0];
+}
+
+/** A copy on another device (off the tape for now when devices differ: edges between devices are copies). */
+export function moveTo(x: Tensor, device: string): Tensor {
+  if (device === x.device) return x;
+  const source = contiguousOf(x);
+  const from = engineOf(x.device);
+  const buffer = from.materialize(source.storage.value);
+  const size = source.dtype.itemsize;
+  const bytes = from.backend.read(buffer, source.offset * size, source.view_.numel * size);
+  const to = engineOf(device).backend;
+  const value = leafValue(x.dtype, source.view_.numel, device);
+  value.buffer = to.allocate(bytes.byteLength);
+  to.write(value.buffer, bytes);
+  return tensorOf(value, makeView(x.dtype, device, source.view_.shape));
+}
+
+export interface ToOptions {
+  readonly dtype?: DType | null;
+  readonly device?: string | null;
+  readonly copy?: boolean;
+  readonly non_blocking?: boolean;
+}
+
+/** `x.to(dtype)`, `x.to(device)`, `x.to(device, dtype)`, `x.to(other)`, `x.to({ device, dtype })`. */
+export function toTensor(x: Tensor, ...args: readonly (DType | string | Tensor | ToOptions | boolean | null | undefined)[]): Tensor {
+  let dtype: DType | null = null;
+  let device: string | null = null;
+  let copy = false;
+  for (const a of args) {
+    if (a instanceof DTypeClass) dtype = a;
+    else if (typeof a === 'string') device = a;
+    else if (a instanceof Tensor) {
+      dtype = a.dtype;
+      device = a.device;
+    } else if (typeof a === 'object' && a !== null) {
+      dtype = a.dtype ?? dtype;
+      device = a.device ?? device;
+      copy = a.copy ?? copy;
+    }
+  }
+  const moved = moveTo(x, device ?? x.device);
+  const out = castTo(moved, dtype ?? x.dtype);
+  return copy && out === x ? cloneOf(x) : out;
+}
+
+export const dtypeMethods = {
+  float: float32,
+  double: float64,
+  half: float16,
+  bfloat16,
+  long: int64,
+  int: int32,
+  short: int16,
+  char: int8,
+  byte: uint8,
+  bool,
+} as const;

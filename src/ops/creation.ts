@@ -1,0 +1,232 @@
+/** Creation operators: https://docs.pytorch.org/docs/stable/torch.html#creation-ops */
+import { convertArray, encodeInto, makeArray, type StorageArray, viewBytes } from '../dtype/codec.ts';
+import { bool, type DType, float32, float64, getDefaultDtype, int16, int32, int64, int8, uint8 } from '../dtype/dtype.ts';
+import type { Operator } from '../graph/operator.ts';
+import { full as fullPrim, iota } from '../graph/prim.ts';
+import { makeView, numelOf } from '../shape/view.ts';
+import { engineOf } from '../tensor/devices.ts';
+import { constantsOf, record } from '../tensor/record.ts';
+import { leafValue, Tensor, tensorOf } from '../tensor/tensor.ts';
+import { item } from '../tensor/read.ts';
+import { detached } from '../tensor/view-tensor.ts';
+import { toTensor } from './conversion.ts';
+import { declare, overload } from './declare.ts';
+import { shapeList } from './dims.ts';
+import { type ScalarArgument, ScalarBox, scalarKind, scalarValue } from './scalar-argument.ts';
+
+export interface CreationOptions {
+  readonly dtype?: DType | null | undefined;
+  readonly device?: string | null | undefined;
+  readonly requires_grad?: boolean | undefined;
+}
+
+let defaultDevice = 'cpu';
+export const getDefaultDevice = (): string => defaultDevice;
+export function setDefaultDevice(device: string): void {
+  engineOf(device);
+  defaultDevice = device;
+}
+const deviceOf = (device: string | null | undefined): string => device ?? defaultDevice;
+
+/** A tensor that takes these bytes (row-major elements of `dtype`): one copy to the device. */
+export function fromBytes(bytes: Uint8Array, shape: readonly number[], dtype: DType, device?: string | null): Tensor {
+  const on = deviceOf(device);
+  const { backend } = engineOf(on);
+  const value = leafValue(dtype, numelOf(shape), on);
+  const buffer = backend.allocate(numelOf(shape) * dtype.itemsize);
+  backend.write(buffer, bytes);
+  value.buffer = buffer;
+  return tensorOf(value, makeView(dtype, on, shape));
+}
+
+const typedArrayTypes: readonly (readonly [abstract new (...args: never[]) => object, DType])[] = [
+  [Float32Array, float32],
+  [Float64Array, float64],
+  [Int32Array, int32],
+  [Int16Array, int16],
+  [Int8Array, int8],
+  [Uint8Array, uint8],
+  [Uint8ClampedArray, uint8],
+  [BigInt64Array, int64],
+];
+const typedArrayDtype = (x: object): DType | undefined => typedArrayTypes.find(([type]) => x instanceof type)?.[1];
+
+export type TensorData = number | bigint | boolean | ArrayBufferView | Tensor | readonly TensorData[];
+
+/** Shape and elements of nested arrays; PyTorch's error where they are ragged. */
+function flattenData(data: TensorData): { shape: number[]; flat: (number | bigint | boolean)[] } {
+  const shape: number[] = [];
+  for (let level: TensorData = data; Array.isArray(level); level = level[0]) {
+    shape.push(level.length);
+    if (level.length === 0) break;
+  }
+  const flat: (number | bigint | boolean)[] = [];
+  const visit = (x: TensorData, depth: number): void => {
+    if (Array.isArray(x)) {
+      if (depth >= shape.length || x.length !== shape[depth])
+        throw new Error(`expected sequence of length ${shape[depth] ?? 0} at dim ${depth} (got ${x.length})`);
+      for (const y of x) visit(y, depth + 1);
+      return;
+    }
+    if (depth !== shape.length) throw new TypeError(`expected sequence of length ${shape[depth]} at dim ${depth} (got 1)`);
+    if (x instanceof Tensor) flat.push(item(x));
+    else if (typeof x === 'number' || typeof x === 'bigint' || typeof x === 'boolean') flat.push(x);
+    else throw new TypeError(`new(): invalid data type '${x === null ? 'NoneType' : typeof x}'`);
+  };
+  visit(data, 0);
+  return { shape, flat };
+}
+
+/** The dtype that data of numbers, bigints and booleans has by itself. A number makes the default dtype, whatever its value. */
+function dtypeOfData(flat: readonly (number | bigint | boolean)[]): DType {
+  if (flat.some((x) => typeof x === 'number') || flat.length === 0) return getDefaultDtype();
+  return flat.some((x) => typeof x === 'bigint') ? int64 : bool;
+}
+
+/**
+ * A new tensor with a copy of `data`: a number, bigint, boolean, nested arrays of them, or a typed array (which keeps its dtype).
+ * https://docs.pytorch.org/docs/stable/generated/torch.tensor.html
+ */
+export function tensor(data: TensorData, options: CreationOptions = {}): Tensor {
+  let out: Tensor;
+  if (data instanceof Tensor) out = toTensor(detached(data), { dtype: options.dtype ?? null, device: options.device ?? null, copy: true });
+  else if (ArrayBuffer.isView(data)) {
+    const from = typedArrayDtype(data);
+    if (from === undefined) throw new TypeError(`can't convert a ${data.constructor.name} to a tensor`);
+    const source = data as unknown as StorageArray;
+    const dtype = options.dtype ?? from;
+    const array = dtype === from ? source : convertArray(from, source, dtype);
+    out = fromBytes(viewBytes(array), [source.length], dtype, options.device);
+  } else {
+    const { shape, flat } = flattenData(data);
+    const dtype = options.dtype ?? dtypeOfData(flat);
+    const array = makeArray(dtype, flat.length);
+    for (let i = 0; i < flat.length; i++) encodeInto(dtype, array, i, flat[i]);
+    out = fromBytes(viewBytes(array), shape, dtype, options.device);
+  }
+  return options.requires_grad ? out.requires_grad_() : out;
+}
+
+/** One-dimensional tensor over a copy of bytes. https://docs.pytorch.org/docs/stable/generated/torch.frombuffer.html */
+export function frombuffer(bytes: ArrayBufferView, options: { dtype: DType; device?: string; count?: number; offset?: number }): Tensor {
+  const { dtype, count = -1, offset = 0 } = options;
+  const available = bytes.byteLength - offset;
+  const n = count < 0 ? Math.floor(available / dtype.itemsize) : count;
+  if (count < 0 && available % dtype.itemsize !== 0)
+    throw new Error(`buffer length (${bytes.byteLength} bytes) after offset (${offset} bytes) must be a multiple of element size (${dtype.itemsize})`);
+  return fromBytes(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, n * dtype.itemsize), [n], dtype, options.device);
+}
+
+// ---- filled by the device
+
+const fillOperator: Operator<{ dtype: DType; rank: number }> = {
+  name: 'full',
+  paramTypes: ({ dtype }) => [dtype],
+  body: (_, { constants: { dtype }, dims, params }) => [params[0].expand(dims).cast(dtype)],
+};
+const zeroOperator: Operator<{ dtype: DType }> = { name: 'zeros', body: (_, { constants: { dtype }, dims }) => [fullPrim(dims, 0, dtype)] };
+
+export function checkSize(size: readonly number[]): void {
+  for (const d of size) if (d < 0) throw new Error(`Trying to create tensor with negative dimension ${d}: ${shapeList(size)}`);
+}
+
+export function fullOf(size: readonly number[], value: ScalarArgument, dtype: DType, device?: string | null): Tensor {
+  checkSize(size);
+  const on = deviceOf(device);
+  const raw = scalarValue(value);
+  if (raw === 0 && !Object.is(raw, -0))
+    return record(zeroOperator as never, [], { constants: constantsOf(`zeros:${dtype.name}`, () => ({ dtype })), dims: [...size], device: on })[0];
+  const number = dtype.compute === 'i64' ? BigInt(typeof raw === 'number' ? Math.trunc(raw) : raw) : Number(raw);
+  const constants = constantsOf(`full:${dtype.name}`, () => ({ dtype, rank: 0 }));
+  return record(fillOperator as never, [], { constants, dims: [...size], params: [number], device: on })[0];
+}
+
+/** Memory of which nothing is promised; here zeros, so that no old data leaks. */
+export const empty = (size: readonly number[], options: CreationOptions = {}): Tensor =>
+  withGrad(fullOf(size, 0, options.dtype ?? getDefaultDtype(), options.device), options.requires_grad ?? false);
+
+const withGrad = (t: Tensor, requires_grad: boolean): Tensor => (requires_grad ? t.requires_grad_() : t);
+const scalarDefault = (value: ScalarArgument): DType => {
+  if (value instanceof ScalarBox) return value.dtype;
+  // As data a number makes the default dtype, a bigint int64, a boolean bool.
+  return typeof value === 'bigint' ? int64 : typeof value === 'boolean' ? bool : getDefaultDtype();
+};
+
+const arangeOperator: Operator<{ dtype: DType; compute: DType }> = {
+  name: 'arange',
+  paramTypes: ({ compute }) => [compute, compute],
+  body: (_, { constants: { dtype, compute }, dims, params: [start, step] }) => [iota(dims, 0).cast(compute).mul(step).add(start).cast(dtype)],
+};
+
+function arangeOf(start: ScalarArgument, end: ScalarArgument, step: ScalarArgument, dtype: DType | null, device: string | null, requires_grad: boolean): Tensor {
+  const [a, b, s] = [start, end, step].map((x) => Number(scalarValue(x)));
+  if (s === 0) throw new Error('step must be nonzero');
+  if (!Number.isFinite(a) || !Number.isFinite(b)) throw new Error(`unsupported range: ${a} -> ${b}`);
+  if ((s > 0 && b < a) || (s < 0 && b > a)) throw new Error('upper bound and lower bound inconsistent with step sign');
+  const whole = [start, end, step].every((x) => scalarKind(x) === 'int');
+  const type = dtype ?? (whole ? int64 : getDefaultDtype());
+  const count = Math.max(0, Math.ceil((b - a) / s));
+  const compute = type.kind === 'int' ? int64 : float64;
+  const number = (x: number): number | bigint => (compute === int64 ? BigInt(Math.trunc(x)) : x);
+  const constants = constantsOf(`arange:${type.name}`, () => ({ dtype: type, compute }));
+  return withGrad(record(arangeOperator as never, [], { constants, dims: [count], params: [number(a), number(s)], device: deviceOf(device) })[0], requires_grad);
+}
+
+export const creation = {
+  zeros: declare(
+    { doc: 'Zeros. https://docs.pytorch.org/docs/stable/generated/torch.zeros.html', as: 'function' },
+    overload('zeros(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor', (size, dtype, device, grad) =>
+      withGrad(fullOf(size, 0, dtype ?? getDefaultDtype(), device), grad),
+    ),
+  ),
+  ones: declare(
+    { doc: 'Ones. https://docs.pytorch.org/docs/stable/generated/torch.ones.html', as: 'function' },
+    overload('ones(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor', (size, dtype, device, grad) =>
+      withGrad(fullOf(size, 1, dtype ?? getDefaultDtype(), device), grad),
+    ),
+  ),
+  empty: declare(
+    { doc: 'Uninitialized memory (zeros here). https://docs.pytorch.org/docs/stable/generated/torch.empty.html', as: 'function' },
+    overload('empty(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor', (size, dtype, device, grad) =>
+      withGrad(fullOf(size, 0, dtype ?? getDefaultDtype(), device), grad),
+    ),
+  ),
+  full: declare(
+    { doc: 'A value everywhere. https://docs.pytorch.org/docs/stable/generated/torch.full.html', as: 'function' },
+    overload(
+      'full(SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
+      (size, value, dtype, device, grad) => withGrad(fullOf(size, value, dtype ?? scalarDefault(value), device), grad),
+    ),
+  ),
+  zeros_like: declare(
+    { doc: 'Zeros of a tensor\'s shape. https://docs.pytorch.org/docs/stable/generated/torch.zeros_like.html', as: 'function' },
+    overload('zeros_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor', (x, dtype, device, grad) =>
+      withGrad(fullOf(x.view_.shape, 0, dtype ?? x.dtype, device ?? x.device), grad),
+    ),
+  ),
+  ones_like: declare(
+    { doc: 'Ones of a tensor\'s shape. https://docs.pytorch.org/docs/stable/generated/torch.ones_like.html', as: 'function' },
+    overload('ones_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor', (x, dtype, device, grad) =>
+      withGrad(fullOf(x.view_.shape, 1, dtype ?? x.dtype, device ?? x.device), grad),
+    ),
+  ),
+  full_like: declare(
+    { doc: 'A value everywhere, of a tensor\'s shape. https://docs.pytorch.org/docs/stable/generated/torch.full_like.html', as: 'function' },
+    overload(
+      'full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
+      (x, value, dtype, device, grad) => withGrad(fullOf(x.view_.shape, value, dtype ?? x.dtype, device ?? x.device), grad),
+    ),
+  ),
+  arange: declare(
+    { doc: 'Evenly spaced numbers of a half-open range. https://docs.pytorch.org/docs/stable/generated/torch.arange.html', as: 'function' },
+    overload(
+      'arange(Scalar end, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
+      (end, dtype, device, grad) => arangeOf(0, end, 1, dtype, device, grad),
+    ),
+    overload(
+      'arange.start_step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
+      (start, end, step, dtype, device, grad) => arangeOf(start, end, step, dtype, device, grad),
+    ),
+  ),
+};
+

@@ -1,0 +1,153 @@
+/**
+ * Element-wise operators: promotion, opmath, broadcasting and scalar operands, written once.
+ *
+ * `elementwise({ name, kind, body })` makes the call of a declaration: operands are tensors or numbers; the body gets prims in the computation
+ * dtype (float32 for float16 and bfloat16), broadcast by the primitives; the result is rounded once, to the promoted dtype. Numbers are
+ * parameters of the program (they may change freely) unless `constant` says that the body looks at their values.
+ */
+import type { DType } from '../dtype/dtype.ts';
+import { getDefaultDtype } from '../dtype/dtype.ts';
+import { computationDtype, elementwiseDtypes, type PromotionKind, type PromotionOperand } from '../dtype/promotion.ts';
+import type { Operator } from '../graph/operator.ts';
+import { constant, type Prim } from '../graph/prim.ts';
+import { sumToShape } from '../graph/vjp.ts';
+import { broadcastShapes } from '../shape/view.ts';
+import { type CallOptions, type Constants, constantsOf, record } from '../tensor/record.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { isScalar, type ScalarArgument, scalarKind, scalarValue } from './scalar-argument.ts';
+
+export type Operand = Tensor | ScalarArgument;
+
+interface ElementwiseConstants<C> {
+  /** What each operand is: an input (its position) or a parameter or constant. */
+  readonly operands: readonly ({ readonly input: number } | { readonly param: number } | { readonly value: number | bigint })[];
+  readonly compute: DType;
+  readonly opmath: DType;
+  readonly result: DType;
+  readonly params: readonly DType[];
+  readonly extra: C;
+}
+
+export interface ElementwiseSpec<C> {
+  readonly name: string;
+  readonly kind: PromotionKind;
+  readonly body: (operands: readonly Prim[], extra: C, opmath: DType) => Prim;
+  /** Gradients of the operands for the gradient `g` of the result, all in opmath; default: derived from the body. */
+  readonly gradient?: (g: Prim, operands: readonly Prim[], result: Prim, extra: C) => readonly (Prim | null)[];
+  /** Operands whose number is part of the signature. */
+  readonly constantOperands?: readonly number[];
+  /** Result dtype where it is not the promoted one. */
+  readonly result?: (promoted: DType) => DType;
+  /** Throws PyTorch's error for dtypes that the operator refuses. */
+  readonly check?: (compute: DType, operands: readonly Operand[]) => void;
+}
+
+export type ElementwiseCall<C> = (operands: readonly Operand[], extra?: C, extraKey?: string, options?: CallOptions) => Tensor;
+
+export function sizeMismatch(a: readonly number[], b: readonly number[]): Error {
+  const n = Math.max(a.length, b.length);
+  for (let i = n - 1; i >= 0; i--) {
+    const x = a[i - (n - a.length)] ?? 1;
+    const y = b[i - (n - b.length)] ?? 1;
+    if (x !== y && x !== 1 && y !== 1) return new Error(`The size of tensor a (${x}) must match the size of tensor b (${y}) at non-singleton dimension ${i}`);
+  }
+  throw new Error('internal: the sizes match');
+}
+
+/** Checks that tensors broadcast; shapes in a body are known to. */
+export function checkBroadcast(tensors: readonly Tensor[]): void {
+  let shape: readonly number[] = tensors[0].view_.shape;
+  for (let i = 1; i < tensors.length; i++) {
+    const common = broadcastShapes(shape, tensors[i].view_.shape);
+    if (common === null) throw sizeMismatch(shape, tensors[i].view_.shape);
+    shape = common;
+  }
+}
+
+export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall<C> {
+  const pick = (inputs: readonly Prim[], params: readonly Prim[], c: ElementwiseConstants<C>): Prim[] =>
+    c.operands.map((o) => {
+      if ('input' in o) return inputs[o.input].cast(c.compute).cast(c.opmath);
+      return 'param' in o ? params[o.param] : constant(o.value, c.opmath);
+    });
+  const operator: Operator<ElementwiseConstants<C>> = {
+    name: spec.name,
+    layout: 'elementwise',
+    paramTypes: (c) => c.params,
+    body: (inputs, { constants: c, params }) => [spec.body(pick(inputs, params, c), c.extra, c.opmath).cast(c.result)],
+    gradient: spec.gradient && ((grads, inputs, outputs, { constants: c, params }) => {
+      const g = grads[0];
+      if (g === null) return inputs.map(() => null);
+      const operands = pick(inputs, params, c);
+      const all = spec.gradient!(g.cast(c.opmath), operands, outputs[0].cast(c.opmath), c.extra);
+      const out: (Prim | null)[] = inputs.map(() => null);
+      c.operands.forEach((o, i) => {
+        const grad = all[i];
+        if ('input' in o && grad) out[o.input] = sumToShape(grad, inputs[o.input].shape).cast(inputs[o.input].dtype);
+      });
+      return out;
+    }),
+  };
+  const cache = new Map<number, Constants>();
+  const constantsFor = (operands: readonly Operand[], extra: C, extraKey: string): Constants => {
+    const kinds: PromotionOperand[] = operands.map((o) => (o instanceof Tensor ? { dtype: o.dtype, ndim: o.ndim } : scalarKind(o)));
+    const { compute, result } = elementwiseDtypes(spec.kind, kinds);
+    spec.check?.(compute, operands);
+    const opmath = spec.kind === 'NO_OPMATH' ? compute : computationDtype(compute);
+    const final = spec.result?.(result) ?? result;
+    const places: ElementwiseConstants<C>['operands'][number][] = [];
+    const params: DType[] = [];
+    let key = `${spec.name}:${compute.name}:${final.name}:${extraKey}:`;
+    let input = 0;
+    operands.forEach((o, i) => {
+      if (o instanceof Tensor) {
+        places.push({ input: input++ });
+        key += 'i';
+      } else if (spec.constantOperands?.includes(i)) {
+        const value = scalarValue(o);
+        places.push({ value });
+        key += `=${value}${Object.is(value, -0) ? '-' : ''};`;
+      } else {
+        params.push(opmath);
+        places.push({ param: params.length - 1 });
+        key += 'p';
+      }
+    });
+    return constantsOf(key, (): ElementwiseConstants<C> => ({ operands: places, compute, opmath, result: final, params, extra }));
+  };
+  return (operands, extra = null as C, extraKey = '', options = {}) => {
+    const inputs: Tensor[] = [];
+    const params: (number | bigint)[] = [];
+    let code = getDefaultDtype().id;
+    let plain = extraKey === '';
+    for (let i = 0; i < operands.length; i++) {
+      const o = operands[i];
+      if (o instanceof Tensor) {
+        inputs.push(o);
+        code = code * 64 + o.dtype.id * 2 + (o.view_.shape.length === 0 ? 1 : 0);
+      } else {
+        const kind = scalarKind(o);
+        code = code * 64 + 60 + (kind === 'bool' ? 0 : kind === 'int' ? 1 : kind === 'float' ? 2 : 3);
+        if (spec.constantOperands?.includes(i)) plain = false;
+        else params.push(scalarValue(o));
+      }
+    }
+    let constants = plain ? cache.get(code) : undefined;
+    if (constants === undefined) {
+      constants = constantsFor(operands, extra, extraKey);
+      if (plain) cache.set(code, constants);
+    }
+    if (inputs.length > 1 && inputs[0].view_ !== inputs[1].view_) checkBroadcast(inputs);
+    return record(operator as never, inputs, { ...options, constants, params: convertParams(params, constants) })[0];
+  };
+}
+
+/** Numbers in the representation of the parameter's type: bigint for int64. */
+function convertParams(params: (number | bigint)[], constants: Constants): (number | bigint)[] {
+  const types = (constants.value as ElementwiseConstants<unknown>).params;
+  for (let i = 0; i < params.length; i++) params[i] = types[i].compute === 'i64' ? BigInt(params[i]) : Number(params[i]);
+  return params;
+}
+
+/** Two operands of which the second may be a number. */
+export const isOperand = (x: unknown): x is Operand => x instanceof Tensor || isScalar(x);

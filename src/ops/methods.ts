@@ -1,0 +1,232 @@
+/**
+ * The assembled table: every section's operators, installed on the Tensor prototype and typed there by the same declarations.
+ * A new section is one import and one line in `sections`.
+ */
+import { backward as runBackward, type BackwardOptions, provideOperators } from '../autograd/backward.ts';
+import type { DType } from '../dtype/dtype.ts';
+import type { GradientHook } from '../autograd/tape.ts';
+import type { StorageArray } from '../dtype/codec.ts';
+import { assign, writeInto } from '../tensor/write.ts';
+import { describe, item, itemAsync, type Nested, tolist, tolistAsync, toTypedArray, toTypedArrayAsync } from '../tensor/read.ts';
+import { Tensor as CoreTensor } from '../tensor/tensor.ts';
+import { castTo, dtypeMethods, type ToOptions, toTensor } from './conversion.ts';
+import { creation, fullOf } from './creation.ts';
+import { install, type TableFunctions, type TableMethods } from './declare.ts';
+import { matmul } from './matmul.ts';
+import { nnFunctional } from './nn-functional.ts';
+import { pointwise } from './pointwise.ts';
+import { reductions } from './reduction.ts';
+import { cloneOf, shape } from './shape.ts';
+import { registerHook, retainGrad } from '../autograd/hooks.ts';
+
+/** Sections of `torch` (functions and methods). */
+export const torchTable = { ...creation, ...pointwise, ...reductions, ...shape, ...matmul };
+/** Operators of `torch.nn.functional`; those that are methods too say so. */
+export const functionalTable = { ...nnFunctional };
+
+export const torchFunctions = {} as TableFunctions<typeof torchTable>;
+export const functional = {} as TableFunctions<typeof functionalTable>;
+install(torchTable, torchFunctions as Record<string, unknown>);
+install(functionalTable, functional as Record<string, unknown>);
+
+type OperatorMethods = TableMethods<typeof torchTable> & TableMethods<typeof functionalTable>;
+
+/** What is on a tensor beside operators. */
+interface TensorExtras {
+  /** The one element as a number, bigint or boolean. Blocks. */
+  item(): number;
+  item_async(): Promise<number>;
+  /** Nested arrays of the elements. Blocks. */
+  tolist(): Nested;
+  tolist_async(): Promise<Nested>;
+  /** A copy of the elements, row-major, as a typed array. Blocks. */
+  numpy(): StorageArray;
+  numpy_async(): Promise<StorageArray>;
+  backward(gradient?: Tensor | null, options?: BackwardOptions): void;
+  to(...args: readonly (DType | string | Tensor | ToOptions | boolean | null)[]): Tensor;
+  cpu(): Tensor;
+  type(dtype: DType): Tensor;
+  float(): Tensor;
+  double(): Tensor;
+  half(): Tensor;
+  bfloat16(): Tensor;
+  long(): Tensor;
+  int(): Tensor;
+  short(): Tensor;
+  char(): Tensor;
+  byte(): Tensor;
+  bool(): Tensor;
+  size(): number[];
+  size(dim: number): number;
+  stride(): number[];
+  stride(dim: number): number;
+  dim(): number;
+  numel(): number;
+  nelement(): number;
+  element_size(): number;
+  storage_offset(): number;
+  data_ptr(): number;
+  is_contiguous(): boolean;
+  is_floating_point(): boolean;
+  is_complex(): boolean;
+  /** Overwrites with another tensor's (or number's) values, broadcast and cast. */
+  copy_(src: Tensor): this;
+  fill_(value: number | bigint | boolean): this;
+  zero_(): this;
+  register_hook(hook: GradientHook): { remove(): void };
+  retain_grad(): void;
+  readonly T: Tensor;
+  readonly mT: Tensor;
+  readonly data: Tensor;
+  readonly is_cpu: boolean;
+}
+
+/** A tensor as users see it: the handle, every operator of the table as a method, and the rest. */
+export interface Tensor extends CoreTensor, OperatorMethods, TensorExtras {
+  grad: Tensor | null;
+}
+interface TensorClass {
+  readonly prototype: Tensor;
+  [Symbol.hasInstance](x: unknown): x is Tensor;
+}
+export const Tensor = CoreTensor as unknown as TensorClass;
+/** The same handle with its operators in sight. */
+const operatorsOf = (t: CoreTensor): Tensor => t as Tensor;
+
+const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> = {
+  item() {
+    return item(this);
+  },
+  item_async() {
+    return itemAsync(this);
+  },
+  tolist() {
+    return tolist(this);
+  },
+  tolist_async() {
+    return tolistAsync(this);
+  },
+  numpy() {
+    return toTypedArray(this);
+  },
+  numpy_async() {
+    return toTypedArrayAsync(this);
+  },
+  backward(gradient: Tensor | null = null, options: BackwardOptions = {}) {
+    runBackward(this, gradient, options);
+  },
+  to(...args: never[]) {
+    return toTensor(this, ...args);
+  },
+  cpu() {
+    return toTensor(this, 'cpu');
+  },
+  type(dtype: DType) {
+    return castTo(this, dtype);
+  },
+  size(dim?: number) {
+    return dim === undefined ? this.shape : this.view_.shape[dim < 0 ? dim + this.ndim : dim];
+  },
+  stride(dim?: number) {
+    return dim === undefined ? [...this.view_.strides] : this.view_.strides[dim < 0 ? dim + this.ndim : dim];
+  },
+  dim() {
+    return this.ndim;
+  },
+  numel() {
+    return this.view_.numel;
+  },
+  nelement() {
+    return this.view_.numel;
+  },
+  element_size() {
+    return this.dtype.itemsize;
+  },
+  storage_offset() {
+    return this.offset;
+  },
+  is_contiguous() {
+    return this.view_.contiguous;
+  },
+  is_floating_point() {
+    return this.dtype.is_floating_point;
+  },
+  is_complex() {
+    return this.dtype.is_complex;
+  },
+  copy_(src: Tensor) {
+    assign(this, src.device === this.device ? src : toTensor(src, this.device));
+    return this;
+  },
+  fill_(value: number | bigint | boolean) {
+    return writeInto(this, () => fullOf(this.view_.shape, value, this.dtype, this.device));
+  },
+  zero_() {
+    return writeInto(this, () => fullOf(this.view_.shape, 0, this.dtype, this.device));
+  },
+  register_hook(hook: GradientHook) {
+    return registerHook(this, hook);
+  },
+  retain_grad() {
+    retainGrad(this);
+  },
+  toString() {
+    return describe(this);
+  },
+};
+for (const [name, f] of Object.entries(extras)) (Tensor.prototype as unknown as Record<string, unknown>)[name] = f;
+for (const [name, dtype] of Object.entries(dtypeMethods))
+  (Tensor.prototype as unknown as Record<string, unknown>)[name] = function (this: Tensor): Tensor {
+    return castTo(this, dtype);
+  };
+
+const getter = (name: string, get: (t: Tensor) => unknown): void => {
+  Object.defineProperty(Tensor.prototype, name, {
+    configurable: true,
+    get(this: Tensor) {
+      return get(this);
+    },
+  });
+};
+getter('T', (t) => (t.ndim < 2 ? t : t.permute([...Array(t.ndim).keys()].reverse())));
+getter('mT', (t) => t.transpose(-2, -1));
+getter('data', (t) => {
+  const out = t.detach();
+  out.version = { count: 0 };
+  return out;
+});
+getter('is_cpu', (t) => t.device === 'cpu');
+Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+  value(this: Tensor) {
+    return describe(this);
+  },
+});
+Object.defineProperty(Tensor.prototype, Symbol.iterator, {
+  value(this: Tensor) {
+    return this.unbind(0)[Symbol.iterator]();
+  },
+});
+Object.defineProperty(Tensor.prototype, Symbol.toPrimitive, {
+  value(this: Tensor, hint: string) {
+    if (hint === 'string') return this.view_.numel === 1 ? String(item(this)) : describe(this);
+    throw new TypeError('unsupported operand: JavaScript operators do not work on a Tensor; use its methods: a.add(b), a.mul(b), a.lt(b), a.item()');
+  },
+});
+// x[0] is a slip: name the method.
+for (let i = 0; i < 16; i++)
+  Object.defineProperty(Tensor.prototype, i, {
+    configurable: true,
+    get() {
+      throw new TypeError(`a Tensor is indexed with .at(${i}), not [${i}]`);
+    },
+  });
+
+provideOperators({
+  ones: (like) => fullOf(like.view_.shape, 1, like.dtype, like.device),
+  zeros: (like) => fullOf(like.view_.shape, 0, like.dtype, like.device),
+  clone: (t) => cloneOf(t),
+  addToGrad: (target, grad) => {
+    const present = operatorsOf(target.grad_!);
+    writeInto(present, () => present.add(operatorsOf(grad)));
+  },
+});

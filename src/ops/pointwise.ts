@@ -1,0 +1,173 @@
+/** Pointwise operators: https://docs.pytorch.org/docs/stable/torch.html#pointwise-ops */
+import type { Prim } from '../graph/prim.ts';
+import type { ScalarOp } from '../kernel/scalar.ts';
+import type { PromotionKind } from '../dtype/promotion.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { declare, declareInplace, overload } from './declare.ts';
+import { elementwise, type Operand } from './elementwise.ts';
+import type { Scalar } from './schema.ts';
+
+/** A unary operator that is one scalar operation. */
+const unary = <const N extends string>(name: N, fn: ScalarOp, kind: PromotionKind, doc: string) => {
+  const call = elementwise({ name, kind, body: ([x]) => x.scalar(fn) });
+  return declareInplace({ doc }, overload(`${name}(Tensor self) -> Tensor` as const, ((self: Tensor) => call([self])) as never));
+};
+const unaryOf = <const N extends string>(name: N, kind: PromotionKind, doc: string, body: (x: Prim) => Prim, gradient?: (g: Prim, x: Prim, y: Prim) => Prim) => {
+  const call = elementwise({ name, kind, body: ([x]) => body(x), ...(gradient && { gradient: (g: Prim, [x]: readonly Prim[], y: Prim) => [gradient(g, x, y)] }) });
+  return declareInplace({ doc }, overload(`${name}(Tensor self) -> Tensor` as const, ((self: Tensor) => call([self])) as never));
+};
+
+const addCall = elementwise({ name: 'add', kind: 'DEFAULT', body: ([a, b]) => (a.dtype.kind === 'bool' ? a.or(b) : a.add(b)) });
+const addScaled = elementwise({ name: 'add', kind: 'DEFAULT', body: ([a, b, alpha]) => a.add(b.mul(alpha)) });
+const subCall = elementwise({
+  name: 'sub',
+  kind: 'DEFAULT',
+  body: ([a, b]) => a.sub(b),
+  check: (compute) => {
+    if (compute.kind === 'bool')
+      throw new Error('Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.');
+  },
+});
+const subScaled = elementwise({ name: 'sub', kind: 'DEFAULT', body: ([a, b, alpha]) => a.sub(b.mul(alpha)) });
+const mulCall = elementwise({ name: 'mul', kind: 'DEFAULT', body: ([a, b]) => (a.dtype.kind === 'bool' ? a.and(b) : a.mul(b)) });
+const divCall = elementwise({ name: 'div', kind: 'INT_TO_FLOAT', body: ([a, b]) => a.div(b) });
+const compare = <const N extends string>(name: N, body: (a: Prim, b: Prim) => Prim, doc: string) => {
+  const call = elementwise({ name, kind: 'ALWAYS_BOOL', body: ([a, b]) => body(a, b) });
+  return declareInplace(
+    { doc },
+    overload(`${name}.Tensor(Tensor self, Tensor other) -> Tensor` as const, ((a: Operand, b: Operand) => call([a, b])) as never),
+    overload(`${name}.Scalar(Tensor self, Scalar other) -> Tensor` as const, ((a: Operand, b: Operand) => call([a, b])) as never),
+  );
+};
+const powCall = elementwise({
+  name: 'pow',
+  kind: 'DEFAULT',
+  constantOperands: [1],
+  body: ([a, b]) => (b.body.op === 'const' ? powConstant(a, Number(b.body.value)) : a.scalar('pow', b)),
+});
+/** Small constant powers as products, like PyTorch. */
+function powConstant(a: Prim, exponent: number): Prim {
+  switch (exponent) {
+    case 2:
+      return a.mul(a);
+    case 1:
+      return a.scalar('pow', 1);
+    case 3:
+      return a.mul(a).mul(a);
+    case 0.5:
+      return a.dtype.is_floating_point ? a.sqrt() : a.scalar('pow', exponent);
+    default:
+      return a.scalar('pow', exponent);
+  }
+}
+
+const isOne = (alpha: Scalar): boolean => alpha === 1 || alpha === 1n;
+
+const inverseSqrt2 = Math.SQRT1_2;
+const geluErf = (x: Prim): Prim => x.mul(0.5).mul(x.mul(inverseSqrt2).scalar('erf').add(1));
+const betaTanh = Math.SQRT2 * (2 / Math.sqrt(Math.PI)) * 0.5;
+const geluTanh = (x: Prim): Prim => x.mul(0.5).mul(x.add(x.mul(x).mul(x).mul(0.044715)).mul(betaTanh).scalar('tanh').add(1));
+const geluCall = elementwise<'none' | 'tanh'>({
+  name: 'gelu',
+  kind: 'DEFAULT',
+  body: ([x], approximate) => (approximate === 'tanh' ? geluTanh(x) : geluErf(x)),
+  gradient: (g, [x], _, approximate) => {
+    if (approximate === 'tanh') {
+      const cube = x.mul(x).mul(x);
+      const inner = x.add(cube.mul(0.044715)).mul(betaTanh);
+      const t = inner.scalar('tanh');
+      const left = t.add(1).mul(0.5);
+      const right = x.mul(0.5).mul(t.mul(t).neg().add(1)).mul(x.mul(x).mul(3 * 0.044715).add(1).mul(betaTanh));
+      return [g.mul(left.add(right))];
+    }
+    const cdf = x.mul(inverseSqrt2).scalar('erf').add(1).mul(0.5);
+    const pdf = x.mul(x).mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI));
+    return [g.mul(cdf.add(x.mul(pdf)))];
+  },
+  check: (compute) => {
+    if (!compute.is_floating_point) throw new Error(`"GeluKernelImpl" not implemented for '${compute.kind === 'bool' ? 'Bool' : 'Long'}'`);
+  },
+});
+
+export const pointwise = {
+  add: declareInplace(
+    { doc: 'self + alpha * other, broadcast. https://docs.pytorch.org/docs/stable/generated/torch.add.html' },
+    overload('add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) => (isOne(alpha) ? addCall([a, b]) : addScaled([a, b, alpha]))),
+    overload('add.Scalar(Tensor self, Scalar other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) => (isOne(alpha) ? addCall([a, b]) : addScaled([a, b, alpha]))),
+  ),
+  sub: declareInplace(
+    { doc: 'self - alpha * other, broadcast. https://docs.pytorch.org/docs/stable/generated/torch.sub.html' },
+    overload('sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) => (isOne(alpha) ? subCall([a, b]) : subScaled([a, b, alpha]))),
+    overload('sub.Scalar(Tensor self, Scalar other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) => (isOne(alpha) ? subCall([a, b]) : subScaled([a, b, alpha]))),
+  ),
+  mul: declareInplace(
+    { doc: 'self * other, broadcast. https://docs.pytorch.org/docs/stable/generated/torch.mul.html' },
+    overload('mul.Tensor(Tensor self, Tensor other) -> Tensor', (a, b) => mulCall([a, b])),
+    overload('mul.Scalar(Tensor self, Scalar other) -> Tensor', (a, b) => mulCall([a, b])),
+  ),
+  div: declareInplace(
+    { doc: 'self / other, broadcast; integers give floats. https://docs.pytorch.org/docs/stable/generated/torch.div.html' },
+    overload('div.Tensor(Tensor self, Tensor other) -> Tensor', (a, b) => divCall([a, b])),
+    overload('div.Scalar(Tensor self, Scalar other) -> Tensor', (a, b) => divCall([a, b])),
+  ),
+  pow: declareInplace(
+    { doc: 'self to the power exponent. https://docs.pytorch.org/docs/stable/generated/torch.pow.html' },
+    overload('pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor', (a, b) => powCall([a, b])),
+    overload('pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor', (a, b) => powCall([a, b])),
+  ),
+  neg: unary('neg', 'neg', 'DEFAULT', '-self'),
+  abs: unary('abs', 'abs', 'DEFAULT', '|self|'),
+  exp: unary('exp', 'exp', 'INT_TO_FLOAT', 'e to the power self'),
+  log: unary('log', 'log', 'INT_TO_FLOAT', 'natural logarithm'),
+  sqrt: unary('sqrt', 'sqrt', 'INT_TO_FLOAT', 'square root'),
+  sin: unary('sin', 'sin', 'INT_TO_FLOAT', 'sine (radians)'),
+  cos: unary('cos', 'cos', 'INT_TO_FLOAT', 'cosine (radians)'),
+  tanh: unary('tanh', 'tanh', 'INT_TO_FLOAT', 'hyperbolic tangent'),
+  erf: unary('erf', 'erf', 'INT_TO_FLOAT', 'error function'),
+  sigmoid: unaryOf(
+    'sigmoid',
+    'INT_TO_FLOAT',
+    '1 / (1 + exp(-self))',
+    (x) => constantOver(1, x.neg().exp().add(1)),
+    (g, _, y) => g.mul(y.neg().add(1).mul(y)),
+  ),
+  rsqrt: unaryOf(
+    'rsqrt',
+    'INT_TO_FLOAT',
+    '1 / sqrt(self)',
+    (x) => constantOver(1, x.sqrt()),
+    (g, _, y) => g.mul(-0.5).mul(y.mul(y).mul(y)),
+  ),
+  reciprocal: unaryOf(
+    'reciprocal',
+    'INT_TO_FLOAT',
+    '1 / self',
+    (x) => constantOver(1, x),
+    (g, _, y) => g.neg().mul(y.mul(y)),
+  ),
+  square: unaryOf('square', 'DEFAULT', 'self * self', (x) => x.mul(x)),
+  relu: unaryOf(
+    'relu',
+    'DEFAULT',
+    'max(self, 0)',
+    (x) => x.maximum(0),
+    (g, _, y) => y.le(0).where(0, g),
+  ),
+  eq: compare('eq', (a, b) => a.eq(b), 'self == other'),
+  ne: compare('ne', (a, b) => a.ne(b), 'self != other'),
+  lt: compare('lt', (a, b) => a.lt(b), 'self < other'),
+  le: compare('le', (a, b) => a.le(b), 'self <= other'),
+  gt: compare('gt', (a, b) => b.lt(a), 'self > other'),
+  ge: compare('ge', (a, b) => b.le(a), 'self >= other'),
+  gelu: declare(
+    { doc: 'Gaussian error linear unit, exact or with the tanh approximation. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.gelu.html' },
+    overload('gelu(Tensor self, *, str approximate="none") -> Tensor', (x, approximate) => {
+      if (approximate !== 'none' && approximate !== 'tanh') throw new Error(`approximate argument must be either none or tanh.`);
+      return geluCall([x], approximate, approximate);
+    }),
+  ),
+};
+
+function constantOver(value: number, p: Prim): Prim {
+  return p.mul(0).add(value).div(p);
+}

@@ -1,0 +1,269 @@
+/**
+ * Groups become steps: each group of roots one kernel over its domain, products a library step, scatters, stores and cats the few kernels
+ * that write their pieces. The domain's axes are merged where every access allows it, so a chain over contiguous tensors is one flat loop.
+ */
+import type { DType } from '../dtype/dtype.ts';
+import type { Prim } from '../graph/prim.ts';
+import { topological } from '../graph/vjp.ts';
+import type { Axis, BufferDeclaration, Kernel, Statement } from '../kernel/ir.ts';
+import { scheduleKernel } from '../kernel/schedule.ts';
+import * as dims from '../shape/dim.ts';
+import type { Dim } from '../shape/dim.ts';
+import { Emitter, type Placement } from './emit.ts';
+import { type Domain, type Group, isRowLevel, operandWindow, positionIn, reduceAxesOf } from './fuse.ts';
+import { axisIndex, entangles, type Index, type LoopAxis, linear } from './index-map.ts';
+import type { KernelStep, MatmulStep, Step } from './plan.ts';
+
+/** Where each root lies, and whether anybody reads it from there. */
+export interface Placements {
+  readonly of: (p: Prim) => Placement | null;
+  readonly stored: (p: Prim) => boolean;
+  readonly place: (p: Prim) => string;
+  /** True where the root's memory already holds `base` (it took over base's memory). */
+  readonly inPlace: (p: Prim, base: Prim) => boolean;
+}
+
+interface PendingStore {
+  readonly prim: Prim;
+  readonly placement: Placement;
+  readonly dtype: DType;
+  /** Flat memory position, from the prim's indices; default: the placement's strides. */
+  readonly position?: (indices: readonly Index[], emitter: Emitter) => Index;
+}
+
+export function groupSteps(group: Group, placements: Placements): Step[] {
+  if (group.kind !== 'single') {
+    const stores = group.roots.filter(placements.stored).map((p) => ({ prim: p, placement: placements.of(p)!, dtype: p.dtype }));
+    return stores.length === 0 ? [] : [pointStep(group.roots, group, stores, placements, placements.place(group.roots[0]))];
+  }
+  const p = group.roots[0];
+  switch (p.body.op) {
+    case 'dot':
+      return [matmulStep(p, placements)];
+    case 'scatter':
+      return scatterSteps(p, placements);
+    case 'store':
+      return storeSteps(p, placements);
+    case 'cat':
+      return catSteps(p, placements);
+    default:
+      throw new Error(`internal: ${p.body.op} is no single`);
+  }
+}
+
+// ---- fused kernels
+
+function newEmitter(own: ReadonlySet<Prim>, placements: Placements, axes: (p: Prim) => readonly LoopAxis[], onLoad?: (p: Prim, i: Index) => void): Emitter {
+  return new Emitter({ placed: (p) => (own.has(p) ? null : placements.of(p)), reduceAxes: axes, ...(onLoad && { onLoad }) });
+}
+
+function pointStep(roots: readonly Prim[], domain: Domain, stores: readonly PendingStore[], placements: Placements, place: string): KernelStep {
+  const own = new Set(roots);
+  const merged = mergeAxes(own, domain, stores, placements);
+  const free = new Map<string, LoopAxis[]>();
+  let reduceCols: LoopAxis[] = [];
+  const emitter: Emitter = newEmitter(own, placements, (p) => reduceAxesOf(p, merged, reduceCols, emitter, free));
+  const flat = merged.cols.length === 0 && merged.rows.length === 1;
+  const rows = merged.rows.map((d, i) => emitter.axis(`i${i}`, d, flat ? 'vector' : 'grid'));
+  const cols = merged.cols.map((d, i) => emitter.axis(`j${i}`, d, i === merged.cols.length - 1 ? 'vector' : 'serial'));
+  reduceCols = merged.cols.map((d, i) => emitter.axis(`k${i}`, d, 'reduce'));
+  const rowStores: Statement[] = [];
+  const colStores: Statement[] = [];
+  const written = new Set<number>();
+  for (const store of stores) {
+    const rowLevel = isRowLevel(store.prim, merged);
+    const indices = positionIn(store.prim.shape, rowLevel ? rows : [...rows, ...cols]);
+    const value = emitter.at(store.prim, indices);
+    const position = store.position ? store.position(indices, emitter) : linear(indices, store.placement.strides);
+    const buffer = emitter.buffer(store.placement.buffer, store.dtype);
+    written.add(buffer);
+    (rowLevel ? rowStores : colStores).push({ kind: 'store', buffer, index: emitter.index(position), value, mask: null, combine: null });
+  }
+  const gridAxes = merged.cols.length > 0 || flat ? rows : rows.slice(0, -1);
+  const inner = merged.cols.length > 0 || flat ? cols : rows.slice(-1);
+  if (merged.cols.length === 0 && !flat && inner.length > 0) inner[0].axis.kind = 'vector';
+  const body =
+    merged.cols.length > 0
+      ? [...rowStores, ...(colStores.length > 0 ? nest(inner, colStores) : [])]
+      : flat || inner.length === 0
+        ? rowStores
+        : nest(inner, rowStores);
+  return finish(emitter, gridAxes, body, written, `${stores[0].prim.body.op}_${stores[0].prim.id}`, place);
+}
+
+const nest = (axes: readonly LoopAxis[], body: readonly Statement[]): Statement[] =>
+  axes.reduceRight<Statement[]>((inner, a) => (a.extent === 1 ? inner : [{ kind: 'loop', axis: a.axis, body: inner }]), [...body]);
+
+function finish(
+  emitter: Emitter,
+  grid: readonly LoopAxis[],
+  body: readonly Statement[],
+  written: ReadonlySet<number>,
+  name: string,
+  place: string,
+  readWritten: ReadonlySet<number> = new Set(),
+): KernelStep {
+  const axes: Axis[] = grid.filter((a) => a.extent !== 1).map((a) => a.axis);
+  const buffers: BufferDeclaration[] = emitter.buffers.map((_, i) => ({
+    dtype: emitter.bufferTypes[i],
+    access: written.has(i) ? (readWritten.has(i) ? 'readwrite' : 'write') : 'read',
+  }));
+  const kernel: Kernel = { name, buffers, params: emitter.params.map((p) => p.type), grid: axes, body };
+  return { kind: 'kernel', kernel: scheduleKernel(kernel), buffers: emitter.buffers, params: emitter.params, place };
+}
+
+/** Joins neighbouring axes of rows and of columns that every access walks together. */
+function mergeAxes(own: ReadonlySet<Prim>, domain: Domain, stores: readonly PendingStore[], placements: Placements): Domain {
+  let current: Domain = domain;
+  if (stores.some((s) => s.prim.body.op !== 'reduce')) {
+    // A coarser common domain may exist when only part of the roots is stored; the given one is already the finest needed.
+    current = { rows: current.rows.filter((d) => d !== 1), cols: current.cols.filter((d) => d !== 1) };
+  }
+  const accesses: Index[] = [];
+  const free = new Map<string, LoopAxis[]>();
+  const emitter: Emitter = newEmitter(
+    own,
+    placements,
+    (p) => reduceAxesOf(p, current, cols, emitter, free),
+    (_, index) => accesses.push(index),
+  );
+  const rows = current.rows.map((d, i) => emitter.axis('i', d, 'grid', i));
+  const cols = current.cols.map((d, i) => emitter.axis('j', d, 'vector', 100 + i));
+  for (const store of stores) {
+    const indices = positionIn(store.prim.shape, isRowLevel(store.prim, current) ? rows : [...rows, ...cols]);
+    emitter.at(store.prim, indices);
+    accesses.push(store.position ? store.position(indices, emitter) : linear(indices, store.placement.strides));
+  }
+  if (usesPositions(stores)) return current;
+  const factor = (index: Index, axis: LoopAxis): Dim => index.terms.find((t) => t.atom.kind === 'axis' && t.atom.axis.id === axis.id)?.factor ?? 0;
+  const join = (axes: readonly LoopAxis[]): Dim[] => {
+    const out: Dim[] = [];
+    axes.forEach((axis, i) => {
+      const before = axes[i - 1];
+      const together =
+        before !== undefined &&
+        accesses.every(
+          (index) =>
+            !entangles(index, axis) && !entangles(index, before) && dims.equal(factor(index, before), dims.mul(factor(index, axis), axis.extent)),
+        );
+      if (together) out[out.length - 1] = dims.mul(out[out.length - 1], axis.extent);
+      else out.push(axis.extent);
+    });
+    return out;
+  };
+  return { rows: join(rows), cols: join(cols) };
+}
+
+/** Positions as data (iota) or masks (pad) look at single axes, which must stay apart. */
+const usesPositions = (stores: readonly PendingStore[]): boolean =>
+  topological(
+    stores.map((s) => s.prim),
+    (p) => p.body.op === 'input',
+  ).some((p) => p.body.op === 'iota' || p.body.op === 'pad');
+
+// ---- products
+
+function matmulStep(p: Prim, placements: Placements): MatmulStep {
+  if (p.body.op !== 'dot') throw new Error('internal: not a product');
+  const operand = (o: Prim): MatmulStep['a'] => {
+    const window = placements.of(o) ? { base: o, strides: placements.of(o)!.strides, offset: 0 as Dim } : operandWindow(o);
+    const at = window && placements.of(window.base);
+    if (!window || !at) throw new Error('internal: the operand of a product is not in memory');
+    const n = o.ndim;
+    return { buffer: at.buffer, dtype: o.dtype, batch: window.strides.slice(0, n - 2), row: window.strides[n - 2], column: window.strides[n - 1], offset: window.offset };
+  };
+  const at = placements.of(p)!;
+  const n = p.ndim;
+  const [a, b] = p.body.srcs;
+  return {
+    kind: 'matmul',
+    batch: p.shape.slice(0, n - 2),
+    m: p.shape[n - 2],
+    n: p.shape[n - 1],
+    k: a.shape[n - 1],
+    a: operand(a),
+    b: operand(b),
+    c: { buffer: at.buffer, dtype: p.dtype, batch: at.strides.slice(0, n - 2), row: at.strides[n - 2], column: at.strides[n - 1], offset: 0 },
+    place: placements.place(p),
+  };
+}
+
+// ---- pieces written into one buffer
+
+/** Copies `base` into the buffer of `p`, unless it is already there (a donated buffer). */
+function copyBase(p: Prim, base: Prim, placements: Placements): KernelStep[] {
+  const target = placements.of(p)!;
+  if (placements.inPlace(p, base)) return [];
+  return [pointStep([], { rows: base.shape, cols: [] }, [{ prim: base, placement: target, dtype: p.dtype }], placements, placements.place(p))];
+}
+
+function storeSteps(p: Prim, placements: Placements): KernelStep[] {
+  if (p.body.op !== 'store') throw new Error('internal: not a store');
+  const [base, value] = p.body.srcs;
+  const { strides, offset } = p.body;
+  const placement = placements.of(p)!;
+  const write: PendingStore = { prim: value, placement, dtype: p.dtype, position: (indices) => linear(indices, strides, offset) };
+  return [...copyBase(p, base, placements), pointStep([], { rows: value.shape, cols: [] }, [write], placements, placements.place(p))];
+}
+
+function catSteps(p: Prim, placements: Placements): KernelStep[] {
+  if (p.body.op !== 'cat') throw new Error('internal: not a cat');
+  const { axis, srcs } = p.body;
+  const placement = placements.of(p)!;
+  let start: Dim = 0;
+  return srcs.map((part) => {
+    const offset = dims.mul(start, placement.strides[axis]);
+    start = dims.add(start, part.shape[axis]);
+    const write: PendingStore = { prim: part, placement, dtype: p.dtype, position: (indices) => linear(indices, placement.strides, offset) };
+    return pointStep([], { rows: part.shape, cols: [] }, [write], placements, placements.place(p));
+  });
+}
+
+function scatterSteps(p: Prim, placements: Placements): KernelStep[] {
+  if (p.body.op !== 'scatter') throw new Error('internal: not a scatter');
+  const [base, value, ...coords] = p.body.srcs;
+  const combine = p.body.combine;
+  const placement = placements.of(p)!;
+  const emitter: Emitter = newEmitter(new Set(), placements, (q) => reduceAxesOf(q, { rows: [], cols: [] }, [], emitter, new Map()));
+  const axes = value.shape.map((d, i) => emitter.axis(`i${i}`, d, 'serial'));
+  const indices = axes.map(axisIndex);
+  const at = coords.map((c, k) => emitter.coordinate(c, indices, null, p.shape[k]));
+  // An axis that is itself a coordinate, and occurs in no other, never meets itself: its iterations are independent.
+  const independent = axes.map((a) => {
+    const users = at.filter((index) => index.terms.some((t) => t.atom.kind === 'axis' && t.atom.axis.id === a.id));
+    const plain = users.length === 1 && users[0].terms.length === 1 && users[0].terms[0].factor === 1;
+    return plain && !at.some((index) => index.terms.some((t) => t.atom.kind === 'data') && dependsOn(index, a));
+  });
+  const target = emitter.buffer(placement.buffer, p.dtype);
+  const store: Statement = {
+    kind: 'store',
+    buffer: target,
+    index: emitter.index(linear(at, placement.strides)),
+    value: emitter.at(value, indices),
+    mask: null,
+    combine,
+  };
+  const free = axes.filter((_, i) => independent[i]);
+  const serial = axes.filter((_, i) => !independent[i]);
+  const lanes = free.at(-1);
+  const grid = free.slice(0, -1);
+  // One independent axis: a flat grid across lanes, so threads share it; more: the last one is the lanes of a loop inside.
+  const flat = lanes !== undefined && grid.length === 0;
+  for (const a of grid) a.axis.kind = 'grid';
+  if (lanes !== undefined) lanes.axis.kind = 'vector';
+  const body = nest(serial, lanes !== undefined && !flat ? nest([lanes], [store]) : [store]);
+  const written = new Set([target]);
+  const step = finish(emitter, flat ? [lanes] : grid, body, written, `scatter_${p.id}`, placements.place(p), written);
+  return [...copyBase(p, base, placements), step];
+}
+
+/** True if a loaded number in the index varies with the axis. */
+function dependsOn(index: Index, axis: LoopAxis): boolean {
+  const uses = (e: unknown): boolean => {
+    if (typeof e !== 'object' || e === null) return false;
+    const x = e as { op?: string; axis?: Axis; args?: unknown[]; arg?: unknown; index?: unknown; mask?: unknown; value?: unknown };
+    if (x.op === 'axis') return x.axis === axis.axis;
+    return [...(x.args ?? []), x.arg, x.index, x.mask, x.value].some(uses);
+  };
+  return index.terms.some((t) => t.atom.kind === 'data' && uses(t.atom.expr));
+}

@@ -1,0 +1,240 @@
+/**
+ * Programs: a captured graph compiled once, then found by its key and run again.
+ *
+ * `compile` traces each node's body over the graph's dims, fuses (`fuse.ts`), makes kernels (`kernels.ts`), orders them into stages, and hands
+ * the plan to the device. `runCaptured` is what a flush calls: look up, bind the sizes of this time, reserve memory, run.
+ */
+import type { Backend, Executable } from '../backend/interface.ts';
+import type { Buffer, Value } from '../graph/node.ts';
+import { type Operator, traceCall } from '../graph/operator.ts';
+import { input, param, Prim } from '../graph/prim.ts';
+import * as dims from '../shape/dim.ts';
+import type { Dim } from '../shape/dim.ts';
+import { flags } from '../util/flags.ts';
+import { trace } from '../util/trace.ts';
+import { type Captured, numberLayout } from './capture.ts';
+import { assemble } from './assemble.ts';
+import type { ProgramPlan } from './plan.ts';
+import { bind, constantPattern, generalize, type Pattern } from './symbols.ts';
+
+export interface Program {
+  readonly id: number;
+  readonly pattern: Pattern;
+  readonly plan: ProgramPlan;
+  readonly executable: Executable;
+  /** Elements of each output, and whether it takes over its donor's memory. */
+  readonly outputs: readonly { readonly size: Dim; readonly itemsize: number; readonly donated: boolean }[];
+}
+
+interface Entry {
+  readonly key: Int32Array;
+  readonly programs: Program[];
+  readonly sightings: Int32Array[];
+}
+
+export interface ProgramStatistics {
+  compiled: number;
+  runs: number;
+  kernels: number;
+}
+
+const maxSightings = 16;
+let nextProgram = 1;
+
+/** The programs of one device, found by structure. */
+export class ProgramCache {
+  readonly #entries = new Map<number, Entry[]>();
+  readonly backend: Backend;
+  readonly statistics: ProgramStatistics = { compiled: 0, runs: 0, kernels: 0 };
+  last: Program | null = null;
+  constructor(backend: Backend) {
+    this.backend = backend;
+  }
+
+  find(captured: Captured): { program: Program; symbols: Int32Array } {
+    const entry = this.#entry(captured);
+    for (const program of entry.programs) {
+      const symbols = bind(program.pattern, captured.numbers);
+      if (symbols !== null) return { program, symbols };
+    }
+    const program = this.#compile(captured, entry);
+    entry.sightings.push(captured.numbers);
+    if (entry.sightings.length > maxSightings) entry.sightings.shift();
+    // Newest first, and symbolic before constant: what ran last is likeliest to run next.
+    entry.programs.unshift(program);
+    return { program, symbols: bind(program.pattern, captured.numbers)! };
+  }
+
+  #entry(captured: Captured): Entry {
+    let bucket = this.#entries.get(captured.hash);
+    if (bucket === undefined) {
+      bucket = [];
+      this.#entries.set(captured.hash, bucket);
+    }
+    let entry = bucket.find((e) => sameKey(e.key, captured.key));
+    if (entry === undefined) {
+      entry = { key: captured.key, programs: [], sightings: [] };
+      bucket.push(entry);
+    }
+    return entry;
+  }
+
+  #compile(captured: Captured, entry: Entry): Program {
+    const layout = numberLayout(captured.nodes);
+    if (!flags.noSymbols) {
+      // The third time, guesses that relate numbers have failed once: then each number that varies stands for itself.
+      const attempts: boolean[] = entry.programs.some((p) => p.pattern.symbols > 0) ? [false] : [true, false];
+      for (let i = entry.sightings.length - 1; i >= 0; i--) {
+        for (const affine of attempts) {
+          const pattern = generalize(entry.sightings[i], captured.numbers, layout, affine);
+          if (pattern === null || pattern.symbols === 0 || bind(pattern, captured.numbers) === null) continue;
+          try {
+            return this.#build(captured, pattern, `numbers differ from an earlier run: ${pattern.symbols} symbols`);
+          } catch (error) {
+            trace('programs', () => `no symbolic program: ${(error as Error).message}`);
+          }
+        }
+        if (entry.sightings.length - i >= 3) break;
+      }
+    }
+    return this.#build(captured, constantPattern(captured.numbers), entry.programs.length === 0 ? 'new structure' : 'new sizes');
+  }
+
+  #build(captured: Captured, pattern: Pattern, reason: string): Program {
+    const begin = performance.now();
+    const { plan, donated, sizes } = assemble(traceProgram(captured, pattern.dims), captured, this.backend);
+    const executable = this.backend.compile(plan);
+    const program: Program = {
+      id: nextProgram++,
+      pattern,
+      plan,
+      executable,
+      outputs: captured.outputs.map((v, i) => ({ size: sizes[i], itemsize: v.dtype.itemsize, donated: donated[i] })),
+    };
+    this.statistics.compiled++;
+    trace(
+      'programs',
+      () =>
+        `program ${program.id} on ${this.backend.name}: ${captured.nodes.length} nodes, ${plan.steps.length} kernels, ` +
+        `${new Set(plan.stages).size} stages, compiled in ${(performance.now() - begin).toFixed(1)} ms (${reason})`,
+    );
+    return program;
+  }
+
+  /** Computes the captured outputs: each gets its buffer. Nothing has changed if this throws before the first kernel. */
+  run(captured: Captured): void {
+    const { program, symbols } = this.find(captured);
+    const externals: Buffer[] = captured.externals.map((v) => bufferOf(v));
+    const fresh: Buffer[] = [];
+    let outputs: Buffer[];
+    try {
+      outputs = program.outputs.map((o, i) => {
+        if (o.donated) return externals[captured.donors[i]];
+        const buffer = this.backend.allocate(dims.evaluate(o.size, symbols) * o.itemsize);
+        fresh.push(buffer);
+        return buffer;
+      });
+    } catch (error) {
+      for (const b of fresh) this.backend.free(b);
+      throw error;
+    }
+    program.executable.run({ externals, outputs, symbols, scalars: captured.scalars });
+    captured.outputs.forEach((v, i) => {
+      v.buffer = outputs[i];
+    });
+    program.outputs.forEach((o, i) => {
+      // The donor's memory now holds the new value.
+      if (o.donated) captured.externals[captured.donors[i]].buffer = null;
+    });
+    this.last = program;
+    this.statistics.runs++;
+    this.statistics.kernels += program.plan.steps.length;
+  }
+}
+
+function bufferOf(v: Value): Buffer {
+  if (v.buffer === null) throw new Error('internal: a program reads a value that is not in memory');
+  return v.buffer;
+}
+
+function sameKey(a: Int32Array, b: Int32Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** A node result as the program computes it, and the layout in which it is stored if it is. */
+export interface TracedValue {
+  readonly value: Value;
+  readonly prim: Prim;
+  readonly shape: readonly Dim[];
+  readonly strides: readonly Dim[];
+  readonly place: string;
+}
+
+export interface TracedProgram {
+  readonly values: ReadonlyMap<Value, TracedValue>;
+  readonly externals: ReadonlyMap<Value, Prim>;
+  /** Every prim's place: operator and module path of the call it came from. */
+  readonly places: ReadonlyMap<Prim, string>;
+}
+
+const unbounded = 2 ** 31;
+
+/** All nodes' bodies as one graph of primitives. */
+function traceProgram(captured: Captured, numbers: readonly Dim[]): TracedProgram {
+  const values = new Map<Value, TracedValue>();
+  const externals = new Map<Value, Prim>();
+  const places = new Map<Prim, string>();
+  captured.externals.forEach((v, slot) => {
+    externals.set(v, input(slot, [unbounded], v.dtype));
+  });
+  const memoryOrder = new Map<Value, Prim>();
+  let at = 0;
+  let scalar = 0;
+  const take = (n: number): readonly Dim[] => {
+    at += n;
+    return numbers.slice(at - n, at);
+  };
+  for (const node of captured.nodes) {
+    const { signature } = node;
+    const offsets = take(signature.inputs.length);
+    const inputs = signature.inputs.map((view, i) => {
+      const shape = take(view.ndim);
+      const strides = take(view.ndim);
+      const src = node.srcs![i];
+      const made = values.get(src);
+      if (made === undefined) {
+        const flat = externals.get(src)!;
+        const same = view.dtype === src.dtype ? flat : new Prim({ op: 'bitcast', srcs: [flat] }, flat.shape, view.dtype);
+        return same.view(shape, strides, offsets[i]);
+      }
+      const out = src.node!.signature.outs[src.index];
+      if (out === view && node.offsets[i] === 0) return made.prim;
+      let flat = memoryOrder.get(src);
+      if (flat === undefined) {
+        flat = inMemoryOrder(made, out.strides);
+        memoryOrder.set(src, flat);
+      }
+      return flat.view(shape, strides, offsets[i]);
+    });
+    const callDims = take(signature.dims.length);
+    const outShapes = signature.outs.map((v) => ({ shape: take(v.ndim), strides: take(v.ndim) }));
+    const operator: Operator = signature.operator;
+    const params = (operator.paramTypes?.(signature.constants) ?? []).map((t) => param(scalar++, t));
+    const traced = traceCall(operator, inputs, { constants: signature.constants, dims: callDims, params }, signature.needs);
+    [...traced.outputs, ...traced.hidden].forEach((prim, i) => {
+      const value = node.outs[i];
+      values.set(value, { value, prim, ...outShapes[i], place: node.place });
+      if (!places.has(prim)) places.set(prim, node.place);
+    });
+  }
+  return { values, externals, places };
+}
+
+/** A value's elements in the order in which they lie in memory: the prim with its dims sorted by stride. */
+function inMemoryOrder(made: TracedValue, strides: readonly number[]): Prim {
+  const order = [...strides.keys()].sort((i, j) => strides[j] - strides[i] || i - j);
+  const sorted = made.prim.permute(order);
+  return sorted.reshape([dims.productOf(sorted.shape)]);
+}

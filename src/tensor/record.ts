@@ -1,0 +1,210 @@
+/**
+ * Recording: an operator call becomes one node, its result tensors, and (if a gradient may be wanted) one edge of the tape.
+ *
+ * What does not change from step to step is looked up: the signature, by operator, input views, constants and dims. Only a new signature traces
+ * the operator's body (which is also its shape rule, so a shape error is thrown here and records nothing).
+ */
+import { Edge, type EdgeTarget, type SavedValue, Tape } from '../autograd/tape.ts';
+import { modes } from '../autograd/modes.ts';
+import { Node, type Signature, Value } from '../graph/node.ts';
+import { formalParams, formals, type Operator, traceCall } from '../graph/operator.ts';
+import * as dims from '../shape/dim.ts';
+import { elementwiseStrides, makeView, type View } from '../shape/view.ts';
+import { engineOf } from './devices.ts';
+import { currentPlace, currentScope, noteResult, writeTarget } from './scope.ts';
+import { Storage, Tensor } from './tensor.ts';
+
+/** Constants of a call, interned by the caller: equal constants are the same object. */
+export interface Constants {
+  readonly id: number;
+  readonly value: unknown;
+}
+let nextConstants = 1;
+const internedConstants = new Map<string, Constants>();
+export const noConstants: Constants = { id: 0, value: null };
+
+/** The one `Constants` for this key. */
+export function constantsOf<T>(key: string, value: () => T): Constants {
+  let found = internedConstants.get(key);
+  if (found === undefined) {
+    found = { id: nextConstants++, value: value() };
+    internedConstants.set(key, found);
+  }
+  return found;
+}
+
+const none: readonly never[] = [];
+const signatures = new WeakMap<Operator, { byNumber: Map<number, Signature>; byText: Map<string, Signature> }>();
+const patterns = new Map<string, number>();
+let nextSignature = 1;
+let operatorIds = 0;
+const operatorId = new WeakMap<Operator, number>();
+
+export interface CallOptions {
+  readonly constants?: Constants;
+  readonly dims?: readonly number[];
+  readonly params?: readonly (number | bigint)[];
+  /** The tensor that output 0 will replace (an in-place write): its memory may be taken over. */
+  readonly donor?: Tensor;
+  /** Results are nobody's handles (backward): they are temporaries unless somebody makes them visible. */
+  readonly hidden?: boolean;
+  /** Device for calls without inputs. */
+  readonly device?: string;
+}
+
+/** Records a call and returns its outputs. */
+export function record(operator: Operator, inputs: readonly Tensor[], options: CallOptions = {}): Tensor[] {
+  const recording = modes.grad && !modes.inference;
+  let needs = 0;
+  // A call with more inputs than bits wants all gradients or none.
+  if (recording) for (let i = 0; i < inputs.length; i++) if (inputs[i].tape.edge !== null) needs |= inputs.length > 30 ? -1 : 1 << i;
+  const signature = findSignature(operator, inputs, options, needs);
+  return submitCall(signature, inputs, options, needs);
+}
+
+function submitCall(signature: Signature, inputs: readonly Tensor[], options: CallOptions, needs: number): Tensor[] {
+  const n = inputs.length;
+  const srcs = new Array<Value>(n);
+  const offsets = new Array<number>(n);
+  for (let i = 0; i < n; i++) {
+    srcs[i] = inputs[i].storage.value;
+    offsets[i] = inputs[i].offset;
+  }
+  const params = options.params ?? none;
+  const node = new Node(signature, srcs, offsets, params, (options.donor ?? writeTarget())?.storage.value ?? null, currentScope() === null ? '' : currentPlace());
+  const views = signature.outs;
+  for (let i = 0; i < views.length; i++) node.outs.push(new Value(node, i, views[i].dtype, views[i].numel, signature.device));
+  const hidden = options.hidden === true || writeTarget() !== null;
+  const tapes = needs !== 0 && signature.wrt.length > 0 ? makeEdge(signature, node, inputs, params) : null;
+  const outputs = new Array<Tensor>(signature.visible);
+  for (let i = 0; i < signature.visible; i++) {
+    const view = views[i];
+    const tape = tapes !== null && (view.dtype.is_floating_point || view.dtype.is_complex) ? new Tape(tapes, i, view) : new Tape(null, 0, null);
+    const out = new Tensor(new Storage(node.outs[i]), view, 0, tape);
+    if (hidden) node.outs[i].visible = false;
+    else if (currentScope() !== null) noteResult(out);
+    outputs[i] = out;
+  }
+  engineOf(signature.device).submit(node);
+  return outputs;
+}
+
+/** Where the gradient of this tensor goes now. */
+export function targetOf(t: Tensor): EdgeTarget | null {
+  const { edge, output, base } = t.tape;
+  return edge === null ? null : { edge, output, base: base!, view: t.view_, offset: t.offset };
+}
+
+function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], params: readonly (number | bigint)[]): Edge {
+  const targets = inputs.map((t, i) => (signature.wrt.includes(i) ? targetOf(t) : null));
+  const saved: SavedValue[] = [];
+  for (const s of signature.saved) {
+    if (s.from === 'grad') continue;
+    if (s.from === 'input') {
+      const t = inputs[s.index];
+      if (t.inference) throw new Error('Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor and use it in autograd.');
+      saved.push({ value: t.storage.value, view: t.view_, offset: t.offset, version: t.version, count: t.version.count, what: '' });
+    } else {
+      const at = s.from === 'output' ? s.index : signature.visible + s.index;
+      saved.push({ value: node.outs[at], view: signature.outs[at], offset: 0, version: null, count: 0, what: s.from });
+    }
+    saved[saved.length - 1].value.savedBy++;
+  }
+  return new Edge({ name: backwardName(signature.operator.name), signature, targets, outputs: signature.outs.slice(0, signature.visible), params, saved });
+}
+
+/** `log_softmax` -> `LogSoftmaxBackward0`, as PyTorch names its autograd nodes. */
+export const backwardName = (operator: string): string =>
+  `${operator
+    .split(/[._]/)
+    .filter((w) => w !== '')
+    .map((w) => w[0].toUpperCase() + w.slice(1))
+    .join('')}Backward0`;
+
+// ---- signatures
+
+function findSignature(operator: Operator, inputs: readonly Tensor[], options: CallOptions, needs: number): Signature {
+  let caches = signatures.get(operator);
+  if (caches === undefined) {
+    caches = { byNumber: new Map(), byText: new Map() };
+    signatures.set(operator, caches);
+  }
+  const constants = options.constants ?? noConstants;
+  const callDims = options.dims;
+  if (inputs.length > 0 && inputs.length <= 2 && (callDims === undefined || callDims.length === 0)) {
+    const a = inputs[0].view_.id;
+    const b = inputs.length === 2 ? inputs[1].view_.id : 0;
+    if (a < 1 << 18 && b < 1 << 18 && constants.id < 1 << 13) {
+      const key = ((a * 0x40000 + b) * 0x2000 + constants.id) * 4 + needs;
+      let found = caches.byNumber.get(key);
+      if (found === undefined) {
+        found = makeSignature(operator, inputs, constants, none, needs, options.device);
+        caches.byNumber.set(key, found);
+      }
+      return found;
+    }
+  }
+  let key = `${constants.id}:${needs}:${callDims ?? ''}:${options.device ?? ''}:`;
+  for (let i = 0; i < inputs.length; i++) key += `${inputs[i].view_.id},`;
+  let found = caches.byText.get(key);
+  if (found === undefined) {
+    found = makeSignature(operator, inputs, constants, callDims ?? none, needs, options.device);
+    caches.byText.set(key, found);
+  }
+  return found;
+}
+
+function makeSignature(operator: Operator, inputs: readonly Tensor[], constants: Constants, callDims: readonly number[], needsMask: number, device?: string): Signature {
+  const views = inputs.map((t) => t.view_);
+  const on = device ?? views[0].device;
+  const needs = needsMask === 0 ? null : views.map((_, i) => needsMask === -1 || (needsMask & (1 << i)) !== 0);
+  const params = formalParams(operator.paramTypes?.(constants.value) ?? []);
+  const traced = traceCall(operator, formals(views), { constants: constants.value, dims: callDims, params }, needs);
+  const sizes = (shape: readonly dims.Dim[]): number[] => shape.map((d) => dims.toNumber(d, 'a size'));
+  const outs: View[] = [
+    ...traced.outputs.map((p) => {
+      const shape = sizes(p.shape);
+      return makeView(p.dtype, on, shape, operator.layout === 'elementwise' ? elementwiseStrides(shape, views) : undefined);
+    }),
+    ...traced.hidden.map((p) => makeView(p.dtype, on, sizes(p.shape))),
+  ];
+  const numbers: number[] = [];
+  const put = (v: View): void => {
+    numbers.push(...v.shape, ...v.strides);
+  };
+  views.forEach(put);
+  numbers.push(...callDims);
+  outs.forEach(put);
+  return {
+    id: nextSignature++,
+    operator,
+    inputs: views,
+    constants: constants.value,
+    dims: callDims,
+    needs,
+    device: on,
+    outs,
+    visible: traced.outputs.length,
+    saved: traced.saved,
+    wrt: traced.wrt,
+    pattern: patternOf(operator, views, constants, callDims.length, needsMask, outs),
+    numbers: Int32Array.from(numbers),
+  };
+}
+
+/** Number of all signatures that differ only in sizes: operator, constants, dtypes, ranks, and where sizes are 0 or 1 or strides 0. */
+function patternOf(operator: Operator, views: readonly View[], constants: Constants, callDims: number, needs: number, outs: readonly View[]): number {
+  let id = operatorId.get(operator);
+  if (id === undefined) {
+    id = operatorIds++;
+    operatorId.set(operator, id);
+  }
+  const form = (v: View): string => `${v.dtype.id}${v.shape.map((d, i) => (d < 2 ? d : v.strides[i] === 0 ? 'b' : v.strides[i] === 1 ? 'u' : 'n')).join('')}`;
+  const key = `${id}|${constants.id}|${views.map(form)}|${callDims}|${needs}|${outs.map(form)}`;
+  let pattern = patterns.get(key);
+  if (pattern === undefined) {
+    pattern = patterns.size + 1;
+    patterns.set(key, pattern);
+  }
+  return pattern;
+}

@@ -1,0 +1,92 @@
+/**
+ * Writing in place: the storage gets a new value, so every alias sees it; on the tape only what shares the tensor's tape sees the gradient.
+ */
+import { modes } from '../autograd/modes.ts';
+import { canCast, scalarTypeName } from '../dtype/promotion.ts';
+import type { Operator } from '../graph/operator.ts';
+import { broadcastShapes, isNonOverlapping, makeView } from '../shape/view.ts';
+import { constantsOf, record } from './record.ts';
+import { writing } from './scope.ts';
+import { Tensor } from './tensor.ts';
+
+/** Broadcasts and casts a value to the layout of what it is written to. */
+const fit: Operator<{ rank: number; dtype: Tensor['dtype'] }> = {
+  name: 'copy',
+  body: ([value], { constants, dims }) => [value.expand(dims.slice(0, constants.rank)).cast(constants.dtype)],
+};
+/** srcs: the whole memory as a row, the value. dims: strides and offset of the window. */
+const storeWindow: Operator<null> = {
+  name: 'copy_slices',
+  body: ([memory, value], { dims }) => [memory.store(value, dims.slice(0, -1), dims[dims.length - 1])],
+};
+
+function checkWritable(self: Tensor): void {
+  if (modes.grad && self.tape.edge?.leaf) {
+    if (self.is_leaf) throw new Error('a leaf Variable that requires grad is being used in an in-place operation.');
+    throw new Error('a view of a leaf Variable that requires grad is being used in an in-place operation.');
+  }
+  if (self.inference && !modes.inference && modes.grad && self.requires_grad)
+    throw new Error('Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update.');
+  if (!isNonOverlapping(self.view_.shape, self.view_.strides))
+    throw new Error(
+      'unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation.',
+    );
+}
+
+/** True when the tensor is its storage's whole memory in row-major order. */
+const isWhole = (t: Tensor): boolean => t.offset === 0 && t.view_.contiguous && t.view_.numel === t.storage.value.size && t.dtype === t.storage.value.dtype;
+
+/** Computes a result and writes it into `self`; nothing has changed if the computation throws. */
+export function writeInto(self: Tensor, compute: () => Tensor): Tensor {
+  checkWritable(self);
+  const result = writing(self, compute);
+  assign(self, result);
+  return self;
+}
+
+/** Makes `self` hold `value` (broadcast and cast): the memory write of every in-place operator. */
+export function assign(self: Tensor, value: Tensor): void {
+  checkWritable(self);
+  if (!canCast(value.dtype, self.dtype))
+    throw new Error(`result type ${scalarTypeName(value.dtype)} can't be cast to the desired output type ${scalarTypeName(self.dtype)}`);
+  const shape = self.view_.shape;
+  const common = broadcastShapes(value.view_.shape, shape);
+  if (common === null || common.join() !== shape.join()) {
+    const text = common === null ? value.view_.shape : common;
+    throw new Error(`output with shape [${shape.join(', ')}] doesn't match the broadcast shape [${text.join(', ')}]`);
+  }
+  let fitted = value;
+  const fits = value.dtype === self.dtype && value.view_.shape.join() === shape.join();
+  const own = isWhole(self) && fits && isWhole(value) && value.storage.value.buffer === null && value.storage.value.node !== null && value !== self && !heldElsewhere(value);
+  if (!own && (isWhole(self) || !fits))
+    fitted = record(fit as never, [value], {
+      constants: constantsOf(`fit:${shape.length}:${self.dtype.name}`, () => ({ rank: shape.length, dtype: self.dtype })),
+      dims: [...shape],
+      donor: self,
+      hidden: true,
+    })[0];
+  if (isWhole(self)) replace(self, fitted);
+  else {
+    const size = self.storage.value.size;
+    const flat = makeView(self.dtype, self.device, [size]);
+    const memory = new Tensor(self.storage, flat, 0, self.tape, self.version);
+    replace(self, record(storeWindow as never, [memory, fitted], { dims: [...self.view_.strides, self.offset], donor: self, hidden: true })[0]);
+  }
+  self.version.count++;
+}
+
+/** Results of calls made for this write are hidden; anything visible belongs to a user and is copied. */
+const heldElsewhere = (value: Tensor): boolean => value.storage.value.visible;
+
+function replace(self: Tensor, made: Tensor): void {
+  const { storage } = self;
+  storage.value.visible = false;
+  storage.value = made.storage.value;
+  storage.value.visible = true;
+  if (!modes.grad && self.tape.edge !== null && made.tape.edge === null) return;
+  if (modes.grad) {
+    self.tape.edge = made.tape.edge;
+    self.tape.output = made.tape.output;
+    self.tape.base = made.tape.base;
+  }
+}

@@ -1,0 +1,47 @@
+/** The `torch` namespace: functions of the table, dtypes, modes, devices. */
+import { backward, grad } from './autograd/backward.ts';
+import { enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled } from './autograd/modes.ts';
+import * as dtypes from './dtype/dtype.ts';
+import { promoteTypes } from './dtype/promotion.ts';
+import { defaultGenerator, Generator } from './random/generator.ts';
+import { frombuffer, getDefaultDevice, setDefaultDevice, tensor } from './ops/creation.ts';
+import { functional, Tensor, torchFunctions } from './ops/methods.ts';
+import { scalar } from './ops/scalar-argument.ts';
+import { engineOf, openEngines } from './tensor/devices.ts';
+
+const { float64, float32, float16, bfloat16, float8_e4m3fn, float8_e5m2, int64, int32, int16, int8, uint8, bool, complex64, complex128 } = dtypes;
+
+export const torch = {
+  ...torchFunctions,
+  softmax: functional.softmax,
+  log_softmax: functional.log_softmax,
+  float64, float32, float16, bfloat16, float8_e4m3fn, float8_e5m2, int64, int32, int16, int8, uint8, bool, complex64, complex128,
+  double: float64, float: float32, half: float16, long: int64, int: int32, short: int16, cfloat: complex64, cdouble: complex128,
+  Tensor,
+  tensor: tensor as (...args: Parameters<typeof tensor>) => Tensor,
+  frombuffer: frombuffer as (...args: Parameters<typeof frombuffer>) => Tensor,
+  scalar,
+  finfo: dtypes.finfo,
+  iinfo: dtypes.iinfo,
+  promote_types: promoteTypes,
+  get_default_dtype: dtypes.getDefaultDtype,
+  set_default_dtype: dtypes.setDefaultDtype,
+  get_default_device: getDefaultDevice,
+  set_default_device: setDefaultDevice,
+  is_tensor: (x: unknown): x is Tensor => x instanceof Tensor,
+  no_grad, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, set_grad_enabled,
+  Generator,
+  default_generator: defaultGenerator,
+  /** Seeds the CPU generator. */
+  manual_seed: (seed: number | bigint): Generator => defaultGenerator.manual_seed(seed),
+  initial_seed: () => defaultGenerator.initial_seed(),
+  autograd: { backward, grad },
+  /** Computes everything pending, on one device or all. */
+  synchronize: (device?: string): void => {
+    const engines = device === undefined ? openEngines() : [engineOf(device)];
+    for (const engine of engines) {
+      engine.flush();
+      engine.backend.synchronize();
+    }
+  },
+};
