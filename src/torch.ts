@@ -1,11 +1,14 @@
 /** The `torch` namespace: functions of the table, dtypes, modes, devices. */
 import { backward, grad } from './autograd/backward.ts';
 import { enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled } from './autograd/modes.ts';
+import { getNumThreads, setNumThreads } from './backend/cpu/pool.ts';
+import { selectIsa } from './backend/cpu/features.ts';
 import * as dtypes from './dtype/dtype.ts';
 import { promoteTypes } from './dtype/promotion.ts';
 import { defaultGenerator, Generator } from './random/generator.ts';
 import { frombuffer, getDefaultDevice, setDefaultDevice, tensor } from './ops/creation.ts';
 import { functional, Tensor, torchFunctions } from './ops/methods.ts';
+import { drawMultinomial } from './ops/random.ts';
 import { scalar } from './ops/scalar-argument.ts';
 import { engineOf, openEngines } from './tensor/devices.ts';
 
@@ -35,6 +38,15 @@ export const torch = {
   /** Seeds the CPU generator. */
   manual_seed: (seed: number | bigint): Generator => defaultGenerator.manual_seed(seed),
   initial_seed: () => defaultGenerator.initial_seed(),
+  /** The CPU generator's state as a uint8 tensor. */
+  get_rng_state: (): Tensor => (tensor as (...args: Parameters<typeof tensor>) => Tensor)(defaultGenerator.get_state(), { device: 'cpu' }),
+  set_rng_state: (state: Tensor): void => {
+    defaultGenerator.set_state(state.numpy() as Uint8Array);
+  },
+  multinomial: drawMultinomial as (...args: Parameters<typeof drawMultinomial>) => Tensor,
+  get_num_threads: getNumThreads,
+  set_num_threads: setNumThreads,
+  backends: { cpu: { get_cpu_capability: (): string => ({ avx512: 'AVX512', avx2: 'AVX2', none: 'DEFAULT' })[selectIsa()] } },
   autograd: { backward, grad },
   /** Computes everything pending, on one device or all. */
   synchronize: (device?: string): void => {

@@ -176,7 +176,7 @@ const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> =
 };
 for (const [name, f] of Object.entries(extras)) (Tensor.prototype as unknown as Record<string, unknown>)[name] = f;
 for (const [name, dtype] of Object.entries(dtypeMethods))
-  (Tensor.prototype as unknown as Record<string, unknown>)[name] = function (this: Tensor): Tensor {
+  (Tensor.prototype as unknown as Record<string, unknown>)[name] = function (this: CoreTensor): CoreTensor {
     return castTo(this, dtype);
   };
 

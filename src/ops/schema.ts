@@ -75,11 +75,22 @@ type Options<P extends readonly AnyParameter[]> = { [X in P[number] as X['option
 /** All ways to give parameters: the first few by position, the rest in the options object (omitted if nothing there is required). */
 type Calls<P extends readonly AnyParameter[], Given extends readonly unknown[] = []> =
   | [...Given, ...Trailing<P>]
+  | Spread<P, Given>
   | (P extends readonly [infer H extends AnyParameter, ...infer R extends AnyParameter[]]
       ? H['keyword'] extends true
         ? never
         : Calls<R, [...Given, H['type'] | (H['optional'] extends true ? undefined : never)]>
       : never);
+/** A size list that only keywords follow may be spread: zeros(2, 3, { dtype }). */
+type Spread<P extends readonly AnyParameter[], Given extends readonly unknown[]> = P extends readonly [infer H extends AnyParameter, ...infer R extends AnyParameter[]]
+  ? readonly number[] extends H['type']
+    ? number extends H['type']
+      ? never
+      : R[number]['keyword'] extends true
+        ? [...Given, ...number[]] | [...Given, ...number[], Options<R>]
+        : never
+    : never
+  : never;
 type Trailing<P extends readonly AnyParameter[]> = P extends readonly [] ? [] : object extends Options<P> ? [options?: Options<P>] : [options: Options<P>];
 
 type ResultOne<S extends string> = Trim<Plain<Trim<S>> extends `${infer T} ${string}` ? T : Plain<Trim<S>>> extends infer T extends string ? TypeOf<T, Tensor> : never;

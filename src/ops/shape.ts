@@ -1,10 +1,10 @@
 /** Views and other operators that only move elements: https://docs.pytorch.org/docs/stable/torch.html#indexing-slicing-joining-mutating-ops */
 import type { Operator } from '../graph/operator.ts';
 import { cat as catPrim } from '../graph/prim.ts';
-import { contiguousStrides, numelOf, reshapeStrides } from '../shape/view.ts';
+import { contiguousStrides, makeView, numelOf, reshapeStrides } from '../shape/view.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { detached, viewOf } from '../tensor/view-tensor.ts';
+import { detached, viewAs, viewOf } from '../tensor/view-tensor.ts';
 import { declare, overload } from './declare.ts';
 import { shapeList, wrapDim } from './dims.ts';
 import { promoteTypes } from '../dtype/promotion.ts';
@@ -53,6 +53,27 @@ export function viewTo(x: Tensor, shape: readonly number[]): Tensor {
       'view size is not compatible with input tensor\'s size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead.',
     );
   return viewOf(x, target, strides);
+}
+
+/** The same bytes as another dtype; where the sizes differ the last dim grows or shrinks. */
+export function viewDtype(x: Tensor, dtype: DType): Tensor {
+  const from = x.dtype.itemsize;
+  const to = dtype.itemsize;
+  const { shape, strides } = x.view_;
+  if (from === to) return viewAs(x, makeView(dtype, x.device, shape, strides), x.offset);
+  if (x.ndim === 0) throw new Error(`self.dim() cannot be 0 to view ${x.dtype} as ${dtype} (different element sizes)`);
+  if (strides[x.ndim - 1] !== 1) throw new Error(`self.stride(-1) must be 1 to view ${x.dtype} as ${dtype} (different element sizes), but got ${strides[x.ndim - 1]}`);
+  const scaled = (n: number): number => (n * from) / to;
+  const last = x.ndim - 1;
+  if (!Number.isInteger(scaled(shape[last])) || !Number.isInteger(scaled(x.offset)) || strides.some((s, i) => i !== last && !Number.isInteger(scaled(s))))
+    throw new Error(`self.size(-1) must be divisible by ${to / from} to view ${x.dtype} as ${dtype} (different element sizes), but got ${shape[last]}`);
+  const view = makeView(
+    dtype,
+    x.device,
+    shape.map((d, i) => (i === last ? scaled(d) : d)),
+    strides.map((d, i) => (i === last ? 1 : scaled(d))),
+  );
+  return viewAs(x, view, scaled(x.offset));
 }
 
 export function reshapeTo(x: Tensor, shape: readonly number[]): Tensor {
@@ -200,6 +221,7 @@ export const shape = {
   view: declare(
     { doc: 'The same elements with another shape, without a copy. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.view.html', as: 'method' },
     overload('view(Tensor self, SymInt[] size) -> Tensor', (x, size) => viewTo(x, size)),
+    overload('view.dtype(Tensor self, ScalarType dtype) -> Tensor', (x, dtype) => viewDtype(x, dtype)),
   ),
   reshape: declare(
     { doc: 'Another shape; a view where possible. https://docs.pytorch.org/docs/stable/generated/torch.reshape.html' },

@@ -11,7 +11,7 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { type DType, type DTypeName, dtypeByName, uint8 } from '../dtype/dtype.ts';
 import { empty, frombuffer } from '../ops/creation.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../ops/methods.ts';
 import {
   type ByteSource,
   parseSafetensors,
@@ -123,9 +123,9 @@ function readTensor(file: SafetensorsFile, source: ByteSource, name: string, dev
   const dtype = dtypeOfFormat.get(entry.dtype);
   if (dtype === undefined) throw new SafetensorsError(`no dtype here for ${entry.dtype}`, filename, name, entry.begin);
   // PyTorch's frombuffer refuses an empty buffer.
-  if (entry.begin === entry.end) return empty(entry.shape, { dtype, device });
+  if (entry.begin === entry.end) return empty(entry.shape, { dtype, device }) as Tensor;
   const bytes = source.read(entry.begin, entry.end - entry.begin);
-  return frombuffer(bytes, { dtype }).reshape(entry.shape).to(device);
+  return (frombuffer(bytes, { dtype }) as Tensor).reshape(entry.shape).to(device);
 }
 
 function entriesOf(tensors: TensorDict): SafetensorsData[] {
