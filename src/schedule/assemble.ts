@@ -4,7 +4,6 @@
  * Chooses roots, groups them, gives every stored root its memory, lets in-place writes take over the memory of what they overwrite where no
  * later reader is in the way, and cuts the ordered steps into stages: a step's stage is one past the last step whose memory it touches.
  */
-import type { Backend } from '../backend/interface.ts';
 import type { Value } from '../graph/node.ts';
 import { Prim, rowMajor } from '../graph/prim.ts';
 import * as dims from '../shape/dim.ts';
@@ -24,7 +23,7 @@ export interface Assembled {
   readonly sizes: readonly Dim[];
 }
 
-export function assemble(traced: TracedProgram, captured: Captured, backend: Backend): Assembled {
+export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   const outputs = outputPrims(traced, captured.outputs);
   const prims = outputs.map((o) => o.prim);
   const roots = chooseRoots(prims);
@@ -150,9 +149,10 @@ export function assemble(traced: TracedProgram, captured: Captured, backend: Bac
   });
   // One id for each piece of memory.
   const renamed = steps.map((s) => renameBuffers(s, memory));
-  void backend;
+  // In the order of their stages, so that a device that runs them one by one keeps to the lifetimes that the arena is planned by.
+  const byStage = [...renamed.keys()].sort((i, j) => stages[i] - stages[j] || i - j);
   return {
-    plan: { buffers, steps: renamed, stages, symbols: 0 },
+    plan: { buffers, steps: byStage.map((i) => renamed[i]), stages: byStage.map((i) => stages[i]), symbols: 0 },
     donated,
     sizes: outputs.map((o) => dims.productOf(o.prim.shape)),
   };

@@ -102,7 +102,7 @@ export class ProgramCache {
 
   #build(captured: Captured, pattern: Pattern, reason: string): Program {
     const begin = performance.now();
-    const { plan, donated, sizes } = assemble(traceProgram(captured, pattern.dims), captured, this.backend);
+    const { plan, donated, sizes } = assemble(traceProgram(captured, pattern.dims), captured);
     const executable = this.backend.compile(plan);
     const program: Program = {
       id: nextProgram++,
@@ -112,6 +112,7 @@ export class ProgramCache {
       outputs: captured.outputs.map((v, i) => ({ size: sizes[i], itemsize: v.dtype.itemsize, donated: donated[i] })),
     };
     this.statistics.compiled++;
+    trace('code', () => executable.listing());
     trace(
       'programs',
       () =>
