@@ -3,6 +3,8 @@ import './ops/methods.ts';
 import { torch } from './torch.ts';
 
 export default torch;
-export { torch };
-export { Tensor } from './ops/methods.ts';
 export type { DType } from './dtype/dtype.ts';
+export * as nn from './nn/index.ts';
+export { Tensor } from './ops/methods.ts';
+export * as optim from './optim/index.ts';
+export { torch };

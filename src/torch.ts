@@ -1,25 +1,46 @@
 /** The `torch` namespace: functions of the table, dtypes, modes, devices. */
 import { backward, grad } from './autograd/backward.ts';
 import { enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled } from './autograd/modes.ts';
-import { getNumThreads, setNumThreads } from './backend/cpu/pool.ts';
 import { selectIsa } from './backend/cpu/features.ts';
+import { getNumThreads, setNumThreads } from './backend/cpu/pool.ts';
 import * as dtypes from './dtype/dtype.ts';
 import { promoteTypes } from './dtype/promotion.ts';
-import { defaultGenerator, Generator } from './random/generator.ts';
 import { frombuffer, getDefaultDevice, setDefaultDevice, tensor } from './ops/creation.ts';
 import { functional, Tensor, torchFunctions } from './ops/methods.ts';
 import { drawMultinomial } from './ops/random.ts';
 import { scalar } from './ops/scalar-argument.ts';
+import { defaultGenerator, Generator } from './random/generator.ts';
 import { engineOf, openEngines } from './tensor/devices.ts';
 
-const { float64, float32, float16, bfloat16, float8_e4m3fn, float8_e5m2, int64, int32, int16, int8, uint8, bool, complex64, complex128 } = dtypes;
+const { float64, float32, float16, bfloat16, float8_e4m3fn, float8_e5m2, int64, int32, int16, int8, uint8, bool, complex64, complex128 } =
+  dtypes;
 
 export const torch = {
   ...torchFunctions,
   softmax: functional.softmax,
   log_softmax: functional.log_softmax,
-  float64, float32, float16, bfloat16, float8_e4m3fn, float8_e5m2, int64, int32, int16, int8, uint8, bool, complex64, complex128,
-  double: float64, float: float32, half: float16, long: int64, int: int32, short: int16, cfloat: complex64, cdouble: complex128,
+  float64,
+  float32,
+  float16,
+  bfloat16,
+  float8_e4m3fn,
+  float8_e5m2,
+  int64,
+  int32,
+  int16,
+  int8,
+  uint8,
+  bool,
+  complex64,
+  complex128,
+  double: float64,
+  float: float32,
+  half: float16,
+  long: int64,
+  int: int32,
+  short: int16,
+  cfloat: complex64,
+  cdouble: complex128,
   Tensor,
   tensor: tensor as (...args: Parameters<typeof tensor>) => Tensor,
   frombuffer: frombuffer as (...args: Parameters<typeof frombuffer>) => Tensor,
@@ -32,7 +53,12 @@ export const torch = {
   get_default_device: getDefaultDevice,
   set_default_device: setDefaultDevice,
   is_tensor: (x: unknown): x is Tensor => x instanceof Tensor,
-  no_grad, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, set_grad_enabled,
+  no_grad,
+  enable_grad,
+  inference_mode,
+  is_grad_enabled,
+  is_inference_mode_enabled,
+  set_grad_enabled,
   Generator,
   default_generator: defaultGenerator,
   /** Seeds the CPU generator. */

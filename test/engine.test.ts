@@ -15,27 +15,46 @@ afterEach(() => {
 /** A chain through views, products, reductions and their gradients; PyTorch's numbers are in the first test. */
 function program(device: string): number[] {
   torch.set_default_device(device);
-  const x = torch.tensor([[1, 2, 3], [4, 5, 6]], { requires_grad: true });
+  const x = torch.tensor(
+    [
+      [1, 2, 3],
+      [4, 5, 6],
+    ],
+    { requires_grad: true },
+  );
   const y = x.mul(2).add(1).gelu();
   const s = y.softmax(-1).mul(y).sum();
   s.backward();
-  const w = torch.tensor([[1, 0.5], [0.25, -1], [2, 3]], { requires_grad: true });
+  const w = torch.tensor(
+    [
+      [1, 0.5],
+      [0.25, -1],
+      [2, 3],
+    ],
+    { requires_grad: true },
+  );
   const l = torch.log_softmax(x.matmul(w), 1).mean();
   l.backward();
   const n = F.layer_norm(x.t().mul(0.3), [2]).pow(2).sum(0);
   const c = torch.cat([n, y.detach().amax(1), x.detach().select(1, 1)], 0);
   const e = F.embedding(torch.tensor([2n, 0n, 2n]), w).sum();
   e.backward();
-  return [s.item(), l.item(), ...(x.grad!.flatten().tolist() as number[]), ...(w.grad!.flatten().tolist() as number[]), ...(c.tolist() as number[])];
+  return [
+    s.item(),
+    l.item(),
+    ...(x.grad!.flatten().tolist() as number[]),
+    ...(w.grad!.flatten().tolist() as number[]),
+    ...(c.tolist() as number[]),
+  ];
 }
 
 describe.each(devices)('device %s', (device) => {
   test('values and gradients are those of PyTorch', () => {
     // Recorded from PyTorch 2.11: see the program above.
     const expected = [
-      19.40392303466797, -0.9591768980026245, -0.08660586923360825, -0.16472701728343964, 2.2503085136413574, -0.1869538426399231, -0.4175810217857361,
-      2.4527900218963623, 0.19069898128509521, 1.8093011379241943, -1.0116262435913086, 1.0116263628005981, 0.786048412322998, 3.213951587677002,
-      2.9998512268066406, 2.999852180480957, 7.0, 13.0, 2.0, 5.0,
+      19.40392303466797, -0.9591768980026245, -0.08660586923360825, -0.16472701728343964, 2.2503085136413574, -0.1869538426399231,
+      -0.4175810217857361, 2.4527900218963623, 0.19069898128509521, 1.8093011379241943, -1.0116262435913086, 1.0116263628005981,
+      0.786048412322998, 3.213951587677002, 2.9998512268066406, 2.999852180480957, 7.0, 13.0, 2.0, 5.0,
     ];
     const got = program(device);
     expect(got.length).toBe(expected.length);
@@ -74,7 +93,7 @@ describe.each(devices)('device %s', (device) => {
   });
 });
 
-test('saved and then mutated raises PyTorch\'s version error', () => {
+test("saved and then mutated raises PyTorch's version error", () => {
   const x = torch.tensor([1, 2], { requires_grad: true });
   const y = x.mul(1);
   const z = y.mul(y);

@@ -10,7 +10,7 @@ import { holding } from '../tensor/scope.ts';
 import { Storage, Tensor } from '../tensor/tensor.ts';
 import { accumulate, accumulateCall, gradientPlan } from './gradients.ts';
 import { modes } from './modes.ts';
-import { Edge, type EdgeTarget, type SavedValue, Tape } from './tape.ts';
+import { type Edge, type EdgeTarget, type SavedValue, Tape } from './tape.ts';
 
 interface Contribution {
   readonly grad: Tensor;
@@ -189,7 +189,13 @@ const freed = (): Error =>
 function combine(base: View, list: readonly Contribution[]): Tensor {
   const [first] = list;
   if (list.length === 1 && first.view === base && first.offset === 0) return first.grad;
-  if (list.length === 1 && first.offset === 0 && first.view.shape.join() === base.shape.join() && first.view.strides.join() === base.strides.join()) return first.grad;
+  if (
+    list.length === 1 &&
+    first.offset === 0 &&
+    first.view.shape.join() === base.shape.join() &&
+    first.view.strides.join() === base.strides.join()
+  )
+    return first.grad;
   const call = accumulateCall(base, list);
   return record(
     accumulate as never,
@@ -295,7 +301,9 @@ export function grad(
     if (g !== null) exposeGradient(g);
     else if (options.materialize_grads) found[i] = operators.zeros(wrt[i]);
     else if (!options.allow_unused)
-      throw new Error('One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.');
+      throw new Error(
+        'One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.',
+      );
   });
   return found;
 }

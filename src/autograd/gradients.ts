@@ -1,6 +1,7 @@
 /** Derived gradient operators, one for each structure of a call (whatever its sizes), and the operators that carry gradients through views. */
-import { deriveGradient, type GradientPlan, type Operator } from '../graph/operator.ts';
+
 import type { Signature } from '../graph/node.ts';
+import { deriveGradient, type GradientPlan, type Operator } from '../graph/operator.ts';
 import { type Prim, rowMajor } from '../graph/prim.ts';
 import { viewGradient } from '../graph/vjp.ts';
 import { extentOf, isDense, type View } from '../shape/view.ts';
@@ -76,6 +77,11 @@ export function accumulateCall(base: View, windows: readonly { view: View; offse
   const key = `accumulate:${base.ndim}:${order}:${shapes.map((w) => `${w.rank}${w.whole ? 'w' : ''}`)}`;
   return {
     constants: constantsOf(key, (): AccumulateConstants => ({ baseRank: base.ndim, order, windows: shapes })),
-    dims: [...base.shape, ...base.strides, extentOf(base.shape, base.strides), ...windows.flatMap(({ view, offset }) => [...view.strides, offset])],
+    dims: [
+      ...base.shape,
+      ...base.strides,
+      extentOf(base.shape, base.strides),
+      ...windows.flatMap(({ view, offset }) => [...view.strides, offset]),
+    ],
   };
 }

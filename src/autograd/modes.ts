@@ -13,7 +13,9 @@ function withModes<T>(name: string, set: Partial<typeof modes>, fn: () => T): T 
   try {
     const result = fn();
     if (isDeferred(result))
-      throw new TypeError(`${name}(fn): fn returned a Promise or an iterator, whose body would run outside of the mode; use torch.with_modes, or set the mode inside`);
+      throw new TypeError(
+        `${name}(fn): fn returned a Promise or an iterator, whose body would run outside of the mode; use torch.with_modes, or set the mode inside`,
+      );
     return result;
   } finally {
     Object.assign(modes, before);

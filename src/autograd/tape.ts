@@ -44,7 +44,7 @@ export interface SavedValue {
   readonly what: string;
 }
 
-export type GradientHook = (grad: Tensor) => Tensor | null | undefined | void;
+export type GradientHook = (grad: Tensor) => Tensor | null | undefined;
 
 let nextSequence = 1;
 

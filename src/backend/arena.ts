@@ -1,9 +1,10 @@
 /**
  * Where a plan's temporaries lie, for the symbol values at hand: planned once per combination of values and kept, newest first.
  */
-import * as dims from '../shape/dim.ts';
+
 import { planMemory } from '../schedule/memory-plan.ts';
 import { accessOf, type ProgramPlan } from '../schedule/plan.ts';
+import * as dims from '../shape/dim.ts';
 
 export interface ArenaLayout {
   /** Byte offset of each temporary by buffer id; -1 for others. */
@@ -54,7 +55,10 @@ export class Arena {
       });
       let leastBytes = 0;
       for (const stage of new Set(this.#plan.stages))
-        leastBytes = Math.max(leastBytes, lives.reduce((sum, l) => sum + (l.from <= stage && stage <= l.to ? l.bytes : 0), 0));
+        leastBytes = Math.max(
+          leastBytes,
+          lives.reduce((sum, l) => sum + (l.from <= stage && stage <= l.to ? l.bytes : 0), 0),
+        );
       layout = { offsets, bytes: planned.bytes, leastBytes };
       if (this.#layouts.size >= kept) this.#layouts.delete(this.#layouts.keys().next().value!);
       this.#layouts.set(key, layout);

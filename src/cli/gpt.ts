@@ -29,7 +29,7 @@ class SelfAttention extends nn.Module {
     this.projection = new nn.Linear(width, width);
   }
 
-  forward(x: Tensor): Tensor {
+  override forward(x: Tensor): Tensor {
     const [batch, length, width] = x.shape as [number, number, number];
     const [q, k, v] = this.qkv(x)
       .view(batch, length, 3, this.heads, width / this.heads)
@@ -56,7 +56,7 @@ class Block extends nn.Module {
     this.narrow = new nn.Linear(4 * width, width);
   }
 
-  forward(x: Tensor): Tensor {
+  override forward(x: Tensor): Tensor {
     const attended = x.add(this.attention(this.norm1(x)));
     return attended.add(this.narrow(F.gelu(this.widen(this.norm2(attended)))));
   }
@@ -82,7 +82,7 @@ export class Gpt extends nn.Module {
   }
 
   /** Token numbers `[batch, length]`, int64, to logits `[batch, length, vocabulary]`. */
-  forward(tokens: Tensor): Tensor {
+  override forward(tokens: Tensor): Tensor {
     const positions = torch.arange(tokens.size(1), { device: tokens.device });
     let x = this.token(tokens).add(this.position(positions));
     for (const block of this.blocks) x = block(x);

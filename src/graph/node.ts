@@ -75,7 +75,14 @@ export class Node {
   pending = true;
   /** Order of the calls. */
   readonly sequence: number = nextSequence++;
-  constructor(signature: Signature, srcs: readonly Value[], offsets: readonly number[], params: readonly (number | bigint)[], donor: Value | null, place: string) {
+  constructor(
+    signature: Signature,
+    srcs: readonly Value[],
+    offsets: readonly number[],
+    params: readonly (number | bigint)[],
+    donor: Value | null,
+    place: string,
+  ) {
     this.signature = signature;
     this.srcs = srcs;
     this.offsets = offsets;

@@ -7,7 +7,7 @@
  */
 import type { DType } from '../dtype/dtype.ts';
 import type { Dim } from '../shape/dim.ts';
-import { input, param, Prim, type PrimBody } from './prim.ts';
+import { input, Prim, type PrimBody, param } from './prim.ts';
 import { topological, vjp } from './vjp.ts';
 
 /** What a body gets beside its inputs: constants (part of the signature), dims (integers that may become symbols), params (numbers that change freely). */

@@ -11,8 +11,8 @@
 import { bool, type DType, int64 } from '../dtype/dtype.ts';
 import type { ReduceKind } from '../kernel/ir.ts';
 import { type ScalarOp, scalarOps } from '../kernel/scalar.ts';
-import * as dims from '../shape/dim.ts';
 import type { Dim } from '../shape/dim.ts';
+import * as dims from '../shape/dim.ts';
 
 export type PrimBody =
   | { readonly op: 'input'; readonly slot: number }
@@ -199,7 +199,8 @@ export class Prim {
     const sorted = [...axes].sort((a, b) => a - b);
     const dtype = kind === 'argmax' || kind === 'argmin' ? int64 : this.dtype;
     const kept = this.shape.filter((_, i) => !sorted.includes(i));
-    const out = sorted.length === 0 && dtype === this.dtype ? this : new Prim({ op: 'reduce', kind, srcs: [this], axes: sorted }, kept, dtype);
+    const out =
+      sorted.length === 0 && dtype === this.dtype ? this : new Prim({ op: 'reduce', kind, srcs: [this], axes: sorted }, kept, dtype);
     return keepdim ? out.reshape(this.shape.map((d, i) => (sorted.includes(i) ? 1 : d))) : out;
   }
   sum(axes?: readonly number[], keepdim = false): Prim {
@@ -275,7 +276,8 @@ export function broadcast(shapes: readonly (readonly Dim[])[]): readonly Dim[] {
     for (const s of shapes) {
       const at = i - (n - s.length);
       if (at < 0 || s[at] === 1) continue;
-      if (dim !== 1 && !dims.equal(dim, s[at])) throw new Error(`internal: shapes do not broadcast: ${shapes.map((x) => `[${x.map(dims.keyOf)}]`).join(' ')}`);
+      if (dim !== 1 && !dims.equal(dim, s[at]))
+        throw new Error(`internal: shapes do not broadcast: ${shapes.map((x) => `[${x.map(dims.keyOf)}]`).join(' ')}`);
       dim = s[at];
     }
     out.push(dim);

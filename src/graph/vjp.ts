@@ -5,8 +5,8 @@
  * their bodies; an operator declares a gradient of its own only for stability, subgradient convention or cost.
  */
 import type { ScalarOp } from '../kernel/scalar.ts';
-import * as dims from '../shape/dim.ts';
 import type { Dim } from '../shape/dim.ts';
+import * as dims from '../shape/dim.ts';
 import { full, iota, type Prim, rowMajor, sameShape } from './prim.ts';
 
 type ScalarRule = (g: Prim, out: Prim, ...args: Prim[]) => (Prim | null)[];
@@ -69,7 +69,14 @@ const scalarRules: { readonly [K in ScalarOp]: ScalarRule | null } = {
   atanh: (g, _, a) => [g.div(a.mul(a).neg().add(1))],
   erf: (g, _, a) => [g.mul(a.mul(a).neg().exp().mul(twoOverSqrtPi))],
   erfc: (g, _, a) => [g.mul(a.mul(a).neg().exp().mul(-twoOverSqrtPi))],
-  erfinv: (g, out) => [g.mul(out.mul(out).exp().mul(1 / twoOverSqrtPi))],
+  erfinv: (g, out) => [
+    g.mul(
+      out
+        .mul(out)
+        .exp()
+        .mul(1 / twoOverSqrtPi),
+    ),
+  ],
   lgamma: (g, _, a) => [g.mul(a.scalar('digamma'))],
   digamma: null,
   // d/da is 0 where the exponent is 0; d/db is 0 where the base is 0 and the exponent is not negative (PyTorch's conventions).
@@ -181,7 +188,13 @@ function gradientsOf(out: Prim, g: Prim): (Prim | null)[] {
       const src = body.srcs[0];
       const strides = rowMajor(out.shape);
       const offset = body.starts.reduce<Dim>((sum, s, i) => dims.add(sum, dims.mul(s, strides[i])), 0);
-      return [g.view(src.shape, strides.map((s, i) => dims.mul(s, body.steps[i])), offset)];
+      return [
+        g.view(
+          src.shape,
+          strides.map((s, i) => dims.mul(s, body.steps[i])),
+          offset,
+        ),
+      ];
     }
     case 'reduce': {
       const src = body.srcs[0];
@@ -246,7 +259,12 @@ function productGradient(src: Prim, g: Prim, axes: readonly number[], keep: (p: 
   const nonzero = keep(others).div(zero.where(1, src));
   const gradient = keep(zeros)
     .eq(0)
-    .where(nonzero, keep(zeros).eq(1).where(zero.where(keep(others), 0), 0));
+    .where(
+      nonzero,
+      keep(zeros)
+        .eq(1)
+        .where(zero.where(keep(others), 0), 0),
+    );
   return keep(g).mul(gradient);
 }
 

@@ -21,7 +21,12 @@ export interface ScalarOpInfo {
   readonly doc: string;
 }
 
-const basic = (arity: 1 | 2 | 3, operands: OperandKind, doc: string, result: 'same' | 'bool' = 'same'): ScalarOpInfo & { readonly level: 'basic' } => ({
+const basic = (
+  arity: 1 | 2 | 3,
+  operands: OperandKind,
+  doc: string,
+  result: 'same' | 'bool' = 'same',
+): ScalarOpInfo & { readonly level: 'basic' } => ({
   arity,
   operands,
   result,
@@ -41,7 +46,11 @@ export const scalarOps = {
   sub: basic(2, 'number', 'a - b; integers wrap'),
   mul: basic(2, 'number', 'a * b; integers wrap'),
   div: basic(2, 'float', 'a / b, correctly rounded'),
-  idiv: basic(2, 'number', 'integer quotient rounded towards zero (ints and index; floored and truncated agree on index); x / 0 is 0, MIN / -1 wraps'),
+  idiv: basic(
+    2,
+    'number',
+    'integer quotient rounded towards zero (ints and index; floored and truncated agree on index); x / 0 is 0, MIN / -1 wraps',
+  ),
   irem: basic(2, 'number', 'a - idiv(a, b) * b for ints and index; x % 0 is 0'),
   min: basic(2, 'number', 'smaller; a NaN operand gives NaN; min(-0, 0) may be either'),
   max: basic(2, 'number', 'larger; a NaN operand gives NaN'),

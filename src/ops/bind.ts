@@ -43,7 +43,9 @@ function accepts(p: SchemaParameter, value: unknown): boolean {
     case 'int[]':
     case 'SymInt[]':
     case 'Size':
-      return Array.isArray(value) ? value.every((v) => Number.isInteger(v)) : p.listOrOne && typeof value === 'number' && Number.isInteger(value);
+      return Array.isArray(value)
+        ? value.every((v) => Number.isInteger(v))
+        : p.listOrOne && typeof value === 'number' && Number.isInteger(value);
     case 'float[]':
     case 'Scalar[]':
       return Array.isArray(value) && value.every((v) => isScalar(v));
@@ -62,7 +64,13 @@ const isSpreadList = (schema: Schema, at: number): boolean => {
 };
 
 /** Binds `args` to overload `which`. With `quiet`, null instead of an error where they do not fit. */
-export function bindArguments(name: string, overloads: readonly Overload[], args: readonly unknown[], which: number, quiet = false): unknown[] | null {
+export function bindArguments(
+  name: string,
+  overloads: readonly Overload[],
+  args: readonly unknown[],
+  which: number,
+  quiet = false,
+): unknown[] | null {
   const schema = overloads[which].parsed;
   const { params } = schema;
   let given = args.length;
@@ -80,7 +88,11 @@ export function bindArguments(name: string, overloads: readonly Overload[], args
       i = given;
     } else i++;
     if (value === undefined) {
-      if (!p.optional) return fail(quiet, () => new TypeError(`${name}(): argument '${p.name}' (position ${at + 1}) is undefined; for the last dim write .size(-1)`));
+      if (!p.optional)
+        return fail(
+          quiet,
+          () => new TypeError(`${name}(): argument '${p.name}' (position ${at + 1}) is undefined; for the last dim write .size(-1)`),
+        );
       out[at++] = p.defaultValue;
       continue;
     }
@@ -128,11 +140,19 @@ function describe(value: unknown): string {
 }
 
 const pythonType = (p: SchemaParameter): string =>
-  ({ 'int[]': 'tuple of ints', 'SymInt[]': 'tuple of ints', Scalar: 'Number', 'Tensor[]': 'tuple of Tensors', SymInt: 'int', ScalarType: 'torch.dtype' })[p.type as 'Scalar'] ??
-  p.type;
+  ({
+    'int[]': 'tuple of ints',
+    'SymInt[]': 'tuple of ints',
+    Scalar: 'Number',
+    'Tensor[]': 'tuple of Tensors',
+    SymInt: 'int',
+    ScalarType: 'torch.dtype',
+  })[p.type as 'Scalar'] ?? p.type;
 
 const wrongType = (name: string, overloads: readonly Overload[], p: SchemaParameter, at: number, value: unknown): TypeError =>
-  new TypeError(`${name}(): argument '${p.name}' (position ${at + 1}) must be ${pythonType(p)}, not ${describe(value)}${signatures(overloads)}`);
+  new TypeError(
+    `${name}(): argument '${p.name}' (position ${at + 1}) must be ${pythonType(p)}, not ${describe(value)}${signatures(overloads)}`,
+  );
 const tooMany = (name: string, overloads: readonly Overload[], given: number): TypeError => {
   const most = Math.max(...overloads.map((o) => o.parsed.params.filter((p) => !p.keywordOnly).length));
   return new TypeError(`${name}() takes ${most} positional arguments but ${given} were given${signatures(overloads)}`);

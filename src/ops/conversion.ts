@@ -1,5 +1,18 @@
 /** Dtype and device conversion, and the reads that leave the graph. */
-import { type DType, bfloat16, bool, DType as DTypeClass, float16, float32, float64, int16, int32, int64, int8, uint8 } from '../dtype/dtype.ts';
+import {
+  bfloat16,
+  bool,
+  type DType,
+  DType as DTypeClass,
+  float16,
+  float32,
+  float64,
+  int8,
+  int16,
+  int32,
+  int64,
+  uint8,
+} from '../dtype/dtype.ts';
 import type { Operator } from '../graph/operator.ts';
 import { makeView } from '../shape/view.ts';
 import { engineOf } from '../tensor/devices.ts';
@@ -7,7 +20,11 @@ import { constantsOf, record } from '../tensor/record.ts';
 import { leafValue, Tensor, tensorOf } from '../tensor/tensor.ts';
 import { cloneOf, contiguousOf } from './shape.ts';
 
-const castOperator: Operator<{ dtype: DType }> = { name: 'to_copy', layout: 'elementwise', body: ([x], { constants }) => [x.cast(constants.dtype)] };
+const castOperator: Operator<{ dtype: DType }> = {
+  name: 'to_copy',
+  layout: 'elementwise',
+  body: ([x], { constants }) => [x.cast(constants.dtype)],
+};
 
 export function castTo(x: Tensor, dtype: DType): Tensor {
   if (dtype === x.dtype) return x;

@@ -1,13 +1,13 @@
 /** Creation operators: https://docs.pytorch.org/docs/stable/torch.html#creation-ops */
 import { convertArray, encodeInto, makeArray, type StorageArray, viewBytes } from '../dtype/codec.ts';
-import { bool, type DType, float32, float64, getDefaultDtype, int16, int32, int64, int8, uint8 } from '../dtype/dtype.ts';
+import { bool, type DType, float32, float64, getDefaultDtype, int8, int16, int32, int64, uint8 } from '../dtype/dtype.ts';
 import type { Operator } from '../graph/operator.ts';
 import { full as fullPrim, iota } from '../graph/prim.ts';
 import { makeView, numelOf } from '../shape/view.ts';
 import { engineOf } from '../tensor/devices.ts';
+import { item } from '../tensor/read.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import { leafValue, Tensor, tensorOf } from '../tensor/tensor.ts';
-import { item } from '../tensor/read.ts';
 import { detached } from '../tensor/view-tensor.ts';
 import { toTensor } from './conversion.ts';
 import { declare, overload } from './declare.ts';
@@ -113,7 +113,9 @@ export function frombuffer(bytes: ArrayBufferView, options: { dtype: DType; devi
   const available = bytes.byteLength - offset;
   const n = count < 0 ? Math.floor(available / dtype.itemsize) : count;
   if (count < 0 && available % dtype.itemsize !== 0)
-    throw new Error(`buffer length (${bytes.byteLength} bytes) after offset (${offset} bytes) must be a multiple of element size (${dtype.itemsize})`);
+    throw new Error(
+      `buffer length (${bytes.byteLength} bytes) after offset (${offset} bytes) must be a multiple of element size (${dtype.itemsize})`,
+    );
   return fromBytes(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, n * dtype.itemsize), [n], dtype, options.device);
 }
 
@@ -135,7 +137,11 @@ export function fullOf(size: readonly number[], value: ScalarArgument, dtype: DT
   const on = deviceOf(device);
   const raw = scalarValue(value);
   if (raw === 0 && !Object.is(raw, -0))
-    return record(zeroOperator as never, [], { constants: constantsOf(`zeros:${dtype.name}`, () => ({ dtype })), dims: [...size], device: on })[0];
+    return record(zeroOperator as never, [], {
+      constants: constantsOf(`zeros:${dtype.name}`, () => ({ dtype })),
+      dims: [...size],
+      device: on,
+    })[0];
   const number = dtype.compute === 'i64' ? BigInt(typeof raw === 'number' ? Math.trunc(raw) : raw) : Number(raw);
   const constants = constantsOf(`full:${dtype.name}`, () => ({ dtype, rank: 0 }));
   return record(fillOperator as never, [], { constants, dims: [...size], params: [number], device: on })[0];
@@ -155,10 +161,19 @@ const scalarDefault = (value: ScalarArgument): DType => {
 const arangeOperator: Operator<{ dtype: DType; compute: DType }> = {
   name: 'arange',
   paramTypes: ({ compute }) => [compute, compute],
-  body: (_, { constants: { dtype, compute }, dims, params: [start, step] }) => [iota(dims, 0).cast(compute).mul(step).add(start).cast(dtype)],
+  body: (_, { constants: { dtype, compute }, dims, params: [start, step] }) => [
+    iota(dims, 0).cast(compute).mul(step).add(start).cast(dtype),
+  ],
 };
 
-function arangeOf(start: ScalarArgument, end: ScalarArgument, step: ScalarArgument, dtype: DType | null, device: string | null, requires_grad: boolean): Tensor {
+function arangeOf(
+  start: ScalarArgument,
+  end: ScalarArgument,
+  step: ScalarArgument,
+  dtype: DType | null,
+  device: string | null,
+  requires_grad: boolean,
+): Tensor {
   const [a, b, s] = [start, end, step].map((x) => Number(scalarValue(x)));
   if (s === 0) throw new Error('step must be nonzero');
   if (!Number.isFinite(a) || !Number.isFinite(b)) throw new Error(`unsupported range: ${a} -> ${b}`);
@@ -169,26 +184,32 @@ function arangeOf(start: ScalarArgument, end: ScalarArgument, step: ScalarArgume
   const compute = type.kind === 'int' ? int64 : float64;
   const number = (x: number): number | bigint => (compute === int64 ? BigInt(Math.trunc(x)) : x);
   const constants = constantsOf(`arange:${type.name}`, () => ({ dtype: type, compute }));
-  return withGrad(record(arangeOperator as never, [], { constants, dims: [count], params: [number(a), number(s)], device: deviceOf(device) })[0], requires_grad);
+  return withGrad(
+    record(arangeOperator as never, [], { constants, dims: [count], params: [number(a), number(s)], device: deviceOf(device) })[0],
+    requires_grad,
+  );
 }
 
 export const creation = {
   zeros: declare(
     { doc: 'Zeros. https://docs.pytorch.org/docs/stable/generated/torch.zeros.html', as: 'function' },
-    overload('zeros(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor', (size, dtype, device, grad) =>
-      withGrad(fullOf(size, 0, dtype ?? getDefaultDtype(), device), grad),
+    overload(
+      'zeros(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
+      (size, dtype, device, grad) => withGrad(fullOf(size, 0, dtype ?? getDefaultDtype(), device), grad),
     ),
   ),
   ones: declare(
     { doc: 'Ones. https://docs.pytorch.org/docs/stable/generated/torch.ones.html', as: 'function' },
-    overload('ones(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor', (size, dtype, device, grad) =>
-      withGrad(fullOf(size, 1, dtype ?? getDefaultDtype(), device), grad),
+    overload(
+      'ones(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
+      (size, dtype, device, grad) => withGrad(fullOf(size, 1, dtype ?? getDefaultDtype(), device), grad),
     ),
   ),
   empty: declare(
     { doc: 'Uninitialized memory (zeros here). https://docs.pytorch.org/docs/stable/generated/torch.empty.html', as: 'function' },
-    overload('empty(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor', (size, dtype, device, grad) =>
-      withGrad(fullOf(size, 0, dtype ?? getDefaultDtype(), device), grad),
+    overload(
+      'empty(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
+      (size, dtype, device, grad) => withGrad(fullOf(size, 0, dtype ?? getDefaultDtype(), device), grad),
     ),
   ),
   full: declare(
@@ -199,19 +220,21 @@ export const creation = {
     ),
   ),
   zeros_like: declare(
-    { doc: 'Zeros of a tensor\'s shape. https://docs.pytorch.org/docs/stable/generated/torch.zeros_like.html', as: 'function' },
-    overload('zeros_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor', (x, dtype, device, grad) =>
-      withGrad(fullOf(x.view_.shape, 0, dtype ?? x.dtype, device ?? x.device), grad),
+    { doc: "Zeros of a tensor's shape. https://docs.pytorch.org/docs/stable/generated/torch.zeros_like.html", as: 'function' },
+    overload(
+      'zeros_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
+      (x, dtype, device, grad) => withGrad(fullOf(x.view_.shape, 0, dtype ?? x.dtype, device ?? x.device), grad),
     ),
   ),
   ones_like: declare(
-    { doc: 'Ones of a tensor\'s shape. https://docs.pytorch.org/docs/stable/generated/torch.ones_like.html', as: 'function' },
-    overload('ones_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor', (x, dtype, device, grad) =>
-      withGrad(fullOf(x.view_.shape, 1, dtype ?? x.dtype, device ?? x.device), grad),
+    { doc: "Ones of a tensor's shape. https://docs.pytorch.org/docs/stable/generated/torch.ones_like.html", as: 'function' },
+    overload(
+      'ones_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
+      (x, dtype, device, grad) => withGrad(fullOf(x.view_.shape, 1, dtype ?? x.dtype, device ?? x.device), grad),
     ),
   ),
   full_like: declare(
-    { doc: 'A value everywhere, of a tensor\'s shape. https://docs.pytorch.org/docs/stable/generated/torch.full_like.html', as: 'function' },
+    { doc: "A value everywhere, of a tensor's shape. https://docs.pytorch.org/docs/stable/generated/torch.full_like.html", as: 'function' },
     overload(
       'full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
       (x, value, dtype, device, grad) => withGrad(fullOf(x.view_.shape, value, dtype ?? x.dtype, device ?? x.device), grad),
@@ -229,4 +252,3 @@ export const creation = {
     ),
   ),
 };
-

@@ -2,10 +2,11 @@
  * How an operator is declared: schemas, what a call does, doc. Everything else follows from the table: `torch.name`, the method, the in-place
  * twin `name_`, the types of both.
  */
-import { parseSchema, type Schema, type SchemaFunction, type SchemaMethod } from './schema.ts';
-import { bindArguments, type BoundArguments } from './bind.ts';
+
 import { Tensor } from '../tensor/tensor.ts';
 import { writeInto } from '../tensor/write.ts';
+import { type BoundArguments, bindArguments } from './bind.ts';
+import { parseSchema, type Schema, type SchemaFunction, type SchemaMethod } from './schema.ts';
 
 export interface Overload<S extends string = string> {
   readonly schema: S;
@@ -14,7 +15,10 @@ export interface Overload<S extends string = string> {
 }
 
 /** One overload: a PyTorch schema and what a call does with the bound arguments, in the schema's order. */
-export function overload<const S extends string>(schema: S, call: (...args: Extract<BoundArguments<S>, readonly unknown[]>) => unknown): Overload<S> {
+export function overload<const S extends string>(
+  schema: S,
+  call: (...args: Extract<BoundArguments<S>, readonly unknown[]>) => unknown,
+): Overload<S> {
   return { schema, parsed: parseSchema(schema), call: call as (...args: never[]) => unknown };
 }
 
@@ -50,7 +54,9 @@ export function declareInplace<const L extends readonly Overload[]>(
 
 export type Table = Readonly<Record<string, Declaration>>;
 
-export type TableFunctions<T extends Table> = { readonly [K in keyof T as T[K]['as'] extends 'method' ? never : K]: SchemaFunction<T[K]['schemas']> };
+export type TableFunctions<T extends Table> = {
+  readonly [K in keyof T as T[K]['as'] extends 'method' ? never : K]: SchemaFunction<T[K]['schemas']>;
+};
 export type TableMethods<T extends Table> = { [K in keyof T]: SchemaMethod<T[K]['schemas']> } & {
   [K in keyof T & string as T[K] extends { readonly inplace: true } ? `${K}_` : never]: SchemaMethod<T[K]['schemas']>;
 };

@@ -49,7 +49,8 @@ export function sizeMismatch(a: readonly number[], b: readonly number[]): Error 
   for (let i = n - 1; i >= 0; i--) {
     const x = a[i - (n - a.length)] ?? 1;
     const y = b[i - (n - b.length)] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) return new Error(`The size of tensor a (${x}) must match the size of tensor b (${y}) at non-singleton dimension ${i}`);
+    if (x !== y && x !== 1 && y !== 1)
+      return new Error(`The size of tensor a (${x}) must match the size of tensor b (${y}) at non-singleton dimension ${i}`);
   }
   throw new Error('internal: the sizes match');
 }
@@ -75,18 +76,20 @@ export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall
     layout: 'elementwise',
     paramTypes: (c) => c.params,
     body: (inputs, { constants: c, params }) => [spec.body(pick(inputs, params, c), c.extra, c.opmath).cast(c.result)],
-    gradient: spec.gradient && ((grads, inputs, outputs, { constants: c, params }) => {
-      const g = grads[0];
-      if (g === null) return inputs.map(() => null);
-      const operands = pick(inputs, params, c);
-      const all = spec.gradient!(g.cast(c.opmath), operands, outputs[0].cast(c.opmath), c.extra);
-      const out: (Prim | null)[] = inputs.map(() => null);
-      c.operands.forEach((o, i) => {
-        const grad = all[i];
-        if ('input' in o && grad) out[o.input] = sumToShape(grad, inputs[o.input].shape).cast(inputs[o.input].dtype);
-      });
-      return out;
-    }),
+    gradient:
+      spec.gradient &&
+      ((grads, inputs, outputs, { constants: c, params }) => {
+        const g = grads[0];
+        if (g === null) return inputs.map(() => null);
+        const operands = pick(inputs, params, c);
+        const all = spec.gradient!(g.cast(c.opmath), operands, outputs[0].cast(c.opmath), c.extra);
+        const out: (Prim | null)[] = inputs.map(() => null);
+        c.operands.forEach((o, i) => {
+          const grad = all[i];
+          if ('input' in o && grad) out[o.input] = sumToShape(grad, inputs[o.input].shape).cast(inputs[o.input].dtype);
+        });
+        return out;
+      }),
   };
   const cache = new Map<number, Constants>();
   const constantsFor = (operands: readonly Operand[], extra: C, extraKey: string): Constants => {

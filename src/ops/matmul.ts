@@ -1,15 +1,22 @@
 /** Matrix products: https://docs.pytorch.org/docs/stable/torch.html#blas-and-lapack-operations */
 import type { Operator } from '../graph/operator.ts';
 import type { Prim } from '../graph/prim.ts';
-import * as dimsOf from '../shape/dim.ts';
 import type { Dim } from '../shape/dim.ts';
+import * as dimsOf from '../shape/dim.ts';
 import { broadcastShapes } from '../shape/view.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { declare, overload } from './declare.ts';
 import { sizeMismatch } from './elementwise.ts';
 
-const typeName: Record<string, string> = { float32: 'float', float64: 'double', float16: 'c10::Half', bfloat16: 'c10::BFloat16', int64: 'long int', int32: 'int' };
+const typeName: Record<string, string> = {
+  float32: 'float',
+  float64: 'double',
+  float16: 'c10::Half',
+  bfloat16: 'c10::BFloat16',
+  int64: 'long int',
+  int32: 'int',
+};
 
 /** [..., m, k] x [..., k, n] with batch dims broadcast; a right operand without batch dims makes it one product of all rows. */
 export function matmulPrims(a: Prim, b: Prim): Prim {
@@ -47,24 +54,31 @@ export const matmulOperator: Operator = { name: 'matmul', body: ([a, b]) => [mat
 
 export function checkSameDtype(a: Tensor, b: Tensor): void {
   if (a.dtype !== b.dtype)
-    throw new Error(`expected m1 and m2 to have the same dtype, but got: ${typeName[a.dtype.name] ?? a.dtype.name} != ${typeName[b.dtype.name] ?? b.dtype.name}`);
+    throw new Error(
+      `expected m1 and m2 to have the same dtype, but got: ${typeName[a.dtype.name] ?? a.dtype.name} != ${typeName[b.dtype.name] ?? b.dtype.name}`,
+    );
 }
 
 export function matmulOf(a: Tensor, b: Tensor): Tensor {
-  if (a.ndim === 0 || b.ndim === 0) throw new Error(`both arguments to matmul need to be at least 1D, but they are ${a.ndim}D and ${b.ndim}D`);
+  if (a.ndim === 0 || b.ndim === 0)
+    throw new Error(`both arguments to matmul need to be at least 1D, but they are ${a.ndim}D and ${b.ndim}D`);
   checkSameDtype(a, b);
   const x = a.view_.shape;
   const y = b.view_.shape;
   const inner = y[y.length === 1 ? 0 : y.length - 2];
   if (x[x.length - 1] !== inner) {
     if (x.length === 1 && y.length === 1)
-      throw new Error(`inconsistent tensor size, expected tensor [${x[0]}] and src [${y[0]}] to have the same number of elements, but got ${x[0]} and ${y[0]} elements respectively`);
+      throw new Error(
+        `inconsistent tensor size, expected tensor [${x[0]}] and src [${y[0]}] to have the same number of elements, but got ${x[0]} and ${y[0]} elements respectively`,
+      );
     const rows = x.length === 1 ? 1 : x.slice(0, -1).reduce((p, d) => p * d, 1);
     if (y.length <= 2 && (x.length !== 1 || y.length === 2)) {
       if (y.length === 1) throw new Error(`size mismatch, got input (${rows}), mat (${rows}x${x[x.length - 1]}), vec (${y[0]})`);
       throw new Error(`mat1 and mat2 shapes cannot be multiplied (${rows}x${x[x.length - 1]} and ${y[0]}x${y[1]})`);
     }
-    throw new Error(`Expected size for first two dimensions of batch2 tensor to be: [${y.slice(0, -2).reduce((p, d) => p * d, 1)}, ${x[x.length - 1]}] but got: [${y.slice(0, -2).reduce((p, d) => p * d, 1)}, ${inner}].`);
+    throw new Error(
+      `Expected size for first two dimensions of batch2 tensor to be: [${y.slice(0, -2).reduce((p, d) => p * d, 1)}, ${x[x.length - 1]}] but got: [${y.slice(0, -2).reduce((p, d) => p * d, 1)}, ${inner}].`,
+    );
   }
   const batchA = x.slice(0, -2);
   const batchB = y.slice(0, -2);
@@ -88,7 +102,9 @@ export function linearOf(x: Tensor, weight: Tensor, bias: Tensor | null): Tensor
     const rows = x.view_.shape.slice(0, -1).reduce((p, d) => p * d, 1);
     throw new Error(`mat1 and mat2 shapes cannot be multiplied (${rows}x${k} and ${inner}x${n})`);
   }
-  return record(linearOperator as never, bias === null ? [x, weight] : [x, weight, bias], { constants: constantsOf(`linear:${bias !== null}`, () => ({ bias: bias !== null })) })[0];
+  return record(linearOperator as never, bias === null ? [x, weight] : [x, weight, bias], {
+    constants: constantsOf(`linear:${bias !== null}`, () => ({ bias: bias !== null })),
+  })[0];
 }
 
 export const matmul = {
@@ -110,7 +126,9 @@ export const matmul = {
       if (a.ndim !== 3) throw new Error('batch1 must be a 3D tensor');
       if (b.ndim !== 3) throw new Error('batch2 must be a 3D tensor');
       if (a.view_.shape[0] !== b.view_.shape[0] || a.view_.shape[2] !== b.view_.shape[1])
-        throw new Error(`Expected size for first two dimensions of batch2 tensor to be: [${a.view_.shape[0]}, ${a.view_.shape[2]}] but got: [${b.view_.shape[0]}, ${b.view_.shape[1]}].`);
+        throw new Error(
+          `Expected size for first two dimensions of batch2 tensor to be: [${a.view_.shape[0]}, ${a.view_.shape[2]}] but got: [${b.view_.shape[0]}, ${b.view_.shape[1]}].`,
+        );
       return matmulOf(a, b);
     }),
   ),

@@ -2,25 +2,26 @@
  * The assembled table: every section's operators, installed on the Tensor prototype and typed there by the same declarations.
  * A new section is one import and one line in `sections`.
  */
-import { backward as runBackward, type BackwardOptions, provideOperators } from '../autograd/backward.ts';
-import type { DType } from '../dtype/dtype.ts';
+import { type BackwardOptions, provideOperators, backward as runBackward } from '../autograd/backward.ts';
+import { registerHook, retainGrad } from '../autograd/hooks.ts';
 import type { GradientHook } from '../autograd/tape.ts';
 import type { StorageArray } from '../dtype/codec.ts';
-import { assign, writeInto } from '../tensor/write.ts';
+import type { DType } from '../dtype/dtype.ts';
 import { describe, item, itemAsync, type Nested, tolist, tolistAsync, toTypedArray, toTypedArrayAsync } from '../tensor/read.ts';
 import { Tensor as CoreTensor } from '../tensor/tensor.ts';
+import { assign, writeInto } from '../tensor/write.ts';
 import { castTo, dtypeMethods, type ToOptions, toTensor } from './conversion.ts';
 import { creation, fullOf } from './creation.ts';
 import { install, type TableFunctions, type TableMethods } from './declare.ts';
+import { indexing } from './indexing.ts';
 import { matmul } from './matmul.ts';
 import { nnFunctional } from './nn-functional.ts';
 import { pointwise } from './pointwise.ts';
 import { reductions } from './reduction.ts';
 import { cloneOf, shape } from './shape.ts';
-import { registerHook, retainGrad } from '../autograd/hooks.ts';
 
 /** Sections of `torch` (functions and methods). */
-export const torchTable = { ...creation, ...pointwise, ...reductions, ...shape, ...matmul };
+export const torchTable = { ...creation, ...pointwise, ...reductions, ...shape, ...indexing, ...matmul };
 /** Operators of `torch.nn.functional`; those that are methods too say so. */
 export const functionalTable = { ...nnFunctional };
 
@@ -29,10 +30,10 @@ export const functional = {} as TableFunctions<typeof functionalTable>;
 install(torchTable, torchFunctions as Record<string, unknown>);
 install(functionalTable, functional as Record<string, unknown>);
 
-type OperatorMethods = TableMethods<typeof torchTable> & TableMethods<typeof functionalTable>;
+export type OperatorMethods = TableMethods<typeof torchTable> & TableMethods<typeof functionalTable>;
 
 /** What is on a tensor beside operators. */
-interface TensorExtras {
+export interface TensorExtras {
   /** The one element as a number, bigint or boolean. Blocks. */
   item(): number;
   item_async(): Promise<number>;
@@ -85,7 +86,7 @@ interface TensorExtras {
 export interface Tensor extends CoreTensor, OperatorMethods, TensorExtras {
   grad: Tensor | null;
 }
-interface TensorClass {
+export interface TensorClass {
   readonly prototype: Tensor;
   [Symbol.hasInstance](x: unknown): x is Tensor;
 }
@@ -209,7 +210,9 @@ Object.defineProperty(Tensor.prototype, Symbol.iterator, {
 Object.defineProperty(Tensor.prototype, Symbol.toPrimitive, {
   value(this: Tensor, hint: string) {
     if (hint === 'string') return this.view_.numel === 1 ? String(item(this)) : describe(this);
-    throw new TypeError('unsupported operand: JavaScript operators do not work on a Tensor; use its methods: a.add(b), a.mul(b), a.lt(b), a.item()');
+    throw new TypeError(
+      'unsupported operand: JavaScript operators do not work on a Tensor; use its methods: a.add(b), a.mul(b), a.lt(b), a.item()',
+    );
   },
 });
 // x[0] is a slip: name the method.

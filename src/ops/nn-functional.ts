@@ -3,8 +3,8 @@ import { type DType, int64 } from '../dtype/dtype.ts';
 import { computationDtype } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { constant, dimPrim, full, iota, type Prim } from '../graph/prim.ts';
-import * as dimsOf from '../shape/dim.ts';
 import type { Dim } from '../shape/dim.ts';
+import * as dimsOf from '../shape/dim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { declare, overload } from './declare.ts';
@@ -48,9 +48,15 @@ const logSoftmaxOperator: Operator<SoftmaxConstants> = {
 
 function softmaxCall(operator: Operator<SoftmaxConstants>, x: Tensor, dim: number, dtype: DType | null): Tensor {
   const from = dtype ?? x.dtype;
-  if (!from.is_floating_point) throw new Error(`"${operator.name}_lastdim_kernel_impl" not implemented for '${from.kind === 'bool' ? 'Bool' : 'Long'}'`);
+  if (!from.is_floating_point)
+    throw new Error(`"${operator.name}_lastdim_kernel_impl" not implemented for '${from.kind === 'bool' ? 'Bool' : 'Long'}'`);
   const axis = wrapDim(dim, x.ndim);
-  const constants = constantsOf(`${operator.name}:${axis}:${from.name}:${x.ndim === 0}`, () => ({ axis, from, compute: computationDtype(from), result: from }));
+  const constants = constantsOf(`${operator.name}:${axis}:${from.name}:${x.ndim === 0}`, () => ({
+    axis,
+    from,
+    compute: computationDtype(from),
+    result: from,
+  }));
   if (x.ndim === 0) return squeezeOf(record(operator as never, [unsqueezeOf(x, 0)], { constants })[0], [0]);
   return record(operator as never, [x], { constants })[0];
 }
@@ -74,7 +80,10 @@ const embeddingOperator: Operator<{ padding: number | null }> = {
 function lookupRows(weight: Prim, indices: Prim): Prim {
   const out: Dim[] = [...indices.shape, weight.shape[1]];
   const n = out.length;
-  const row = indices.cast(int64).unsqueeze(n - 1).expand(out);
+  const row = indices
+    .cast(int64)
+    .unsqueeze(n - 1)
+    .expand(out);
   return weight.lookup([row, iota(out, n - 1)]);
 }
 
@@ -113,19 +122,32 @@ function normalize(x: Prim, rank: number, eps: Prim): { normalized: Prim } {
 
 function layerNormOf(x: Tensor, shape: readonly number[], weight: Tensor | null, bias: Tensor | null, eps: number): Tensor {
   const tail = x.view_.shape.slice(x.ndim - shape.length);
-  if (shape.length === 0) throw new Error('Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []');
+  if (shape.length === 0)
+    throw new Error(
+      'Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []',
+    );
   if (x.ndim < shape.length || tail.join() !== shape.join())
-    throw new Error(`Given normalized_shape=${shapeList(shape)}, expected input with shape [*, ${shape.join(', ')}], but got input of size${shapeList(x.view_.shape)}`);
-  for (const [name, t] of [['weight', weight], ['bias', bias]] as const)
+    throw new Error(
+      `Given normalized_shape=${shapeList(shape)}, expected input with shape [*, ${shape.join(', ')}], but got input of size${shapeList(x.view_.shape)}`,
+    );
+  for (const [name, t] of [
+    ['weight', weight],
+    ['bias', bias],
+  ] as const)
     if (t !== null && t.view_.shape.join() !== shape.join())
-      throw new Error(`Expected ${name} to be of same shape as normalized_shape, but got ${name} of shape ${shapeList(t.view_.shape)} and normalized_shape = ${shapeList(shape)}`);
+      throw new Error(
+        `Expected ${name} to be of same shape as normalized_shape, but got ${name} of shape ${shapeList(t.view_.shape)} and normalized_shape = ${shapeList(shape)}`,
+      );
   const compute = computationDtype(x.dtype);
-  const constants = constantsOf(`layer_norm:${shape.length}:${weight !== null}:${bias !== null}:${compute.name}`, (): NormConstants => ({
-    rank: shape.length,
-    weight: weight !== null,
-    bias: bias !== null,
-    compute,
-  }));
+  const constants = constantsOf(
+    `layer_norm:${shape.length}:${weight !== null}:${bias !== null}:${compute.name}`,
+    (): NormConstants => ({
+      rank: shape.length,
+      weight: weight !== null,
+      bias: bias !== null,
+      compute,
+    }),
+  );
   const inputs = [x, ...(weight === null ? [] : [weight]), ...(bias === null ? [] : [bias])];
   return record(layerNormOperator as never, inputs, { constants, params: [eps] })[0];
 }
@@ -164,7 +186,14 @@ const crossEntropyOperator: Operator<CrossEntropyConstants> = {
     let loss = nll;
     if (c.smoothing) {
       const share = smoothing.div(dimPrim(classes, c.compute));
-      const all = weight === null ? z.mul(dimPrim(classes, c.compute)).sub(x.sum([c.axis])) : z.unsqueeze(c.axis).sub(x).mul(alongAxis(weight, x, c.axis)).sum([c.axis]);
+      const all =
+        weight === null
+          ? z.mul(dimPrim(classes, c.compute)).sub(x.sum([c.axis]))
+          : z
+              .unsqueeze(c.axis)
+              .sub(x)
+              .mul(alongAxis(weight, x, c.axis))
+              .sum([c.axis]);
       loss = nll.mul(smoothing.neg().add(1)).add(all.mul(share));
     }
     const masked = valid.where(loss, 0);
@@ -180,29 +209,39 @@ const lookupClass = (weight: Prim, index: Prim): Prim => weight.lookup([index]);
 const alongAxis = (weight: Prim, x: Prim, axis: number): Prim => weight.reshape(x.shape.map((d, i) => (i === axis ? d : 1)));
 
 function crossEntropyOf(x: Tensor, target: Tensor, weight: Tensor | null, reduction: string, ignore: number, smoothing: number): Tensor {
-  if (reduction !== 'none' && reduction !== 'mean' && reduction !== 'sum') throw new Error(`${reduction} is not a valid value for reduction`);
+  if (reduction !== 'none' && reduction !== 'mean' && reduction !== 'sum')
+    throw new Error(`${reduction} is not a valid value for reduction`);
   if (x.ndim === 0) throw new Error('Expected input to be at least 1D');
   const axis = x.ndim === 1 ? 0 : 1;
   if (target.dtype.is_floating_point) {
     if (target.shape.join() === x.shape.join()) return crossEntropyOfProbabilities(x, target, weight, reduction, smoothing, axis);
-    throw new Error(`expected scalar type Long but found ${target.dtype.name === 'float32' ? 'Float' : target.dtype.name}\nhint: class indices are integers: make them with { dtype: torch.int64 } or bigint literals`);
+    throw new Error(
+      `expected scalar type Long but found ${target.dtype.name === 'float32' ? 'Float' : target.dtype.name}\nhint: class indices are integers: make them with { dtype: torch.int64 } or bigint literals`,
+    );
   }
   const expected = x.view_.shape.filter((_, i) => i !== axis);
   if (expected.join() !== target.shape.join()) {
-    if (x.ndim === 2 && target.ndim === 1) throw new Error(`Expected input batch_size (${x.view_.shape[0]}) to match target batch_size (${target.view_.shape[0]}).`);
+    if (x.ndim === 2 && target.ndim === 1)
+      throw new Error(`Expected input batch_size (${x.view_.shape[0]}) to match target batch_size (${target.view_.shape[0]}).`);
     throw new Error(`Expected target size ${shapeList(expected)}, got ${shapeList(target.shape)}`);
   }
   if (weight !== null && (weight.ndim !== 1 || weight.view_.shape[0] !== x.view_.shape[axis]))
     throw new Error(`cross_entropy: weight tensor should be defined either for all or no classes`);
   const compute = computationDtype(x.dtype);
-  const constants = constantsOf(`cross_entropy:${axis}:${reduction}:${weight !== null}:${compute.name}:${smoothing !== 0}`, (): CrossEntropyConstants => ({
-    axis,
-    reduction,
-    weight: weight !== null,
-    compute,
-    smoothing: smoothing !== 0,
-  }));
-  return record(crossEntropyOperator as never, weight === null ? [x, target] : [x, target, weight], { constants, params: [BigInt(ignore), smoothing] })[0];
+  const constants = constantsOf(
+    `cross_entropy:${axis}:${reduction}:${weight !== null}:${compute.name}:${smoothing !== 0}`,
+    (): CrossEntropyConstants => ({
+      axis,
+      reduction,
+      weight: weight !== null,
+      compute,
+      smoothing: smoothing !== 0,
+    }),
+  );
+  return record(crossEntropyOperator as never, weight === null ? [x, target] : [x, target, weight], {
+    constants,
+    params: [BigInt(ignore), smoothing],
+  })[0];
 }
 
 interface ProbabilityConstants {
@@ -228,10 +267,23 @@ const crossEntropyProbabilities: Operator<ProbabilityConstants> = {
     return [(c.reduction === 'sum' ? total : total.div(dimPrim(dimsOf.productOf(loss.shape), c.compute))).cast(out)];
   },
 };
-function crossEntropyOfProbabilities(x: Tensor, target: Tensor, weight: Tensor | null, reduction: 'none' | 'mean' | 'sum', smoothing: number, axis: number): Tensor {
+function crossEntropyOfProbabilities(
+  x: Tensor,
+  target: Tensor,
+  weight: Tensor | null,
+  reduction: 'none' | 'mean' | 'sum',
+  smoothing: number,
+  axis: number,
+): Tensor {
   const compute = computationDtype(x.dtype);
-  const constants = constantsOf(`cross_entropy_p:${axis}:${reduction}:${weight !== null}:${compute.name}`, (): ProbabilityConstants => ({ axis, reduction, weight: weight !== null, compute }));
-  return record(crossEntropyProbabilities as never, weight === null ? [x, target] : [x, target, weight], { constants, params: [smoothing] })[0];
+  const constants = constantsOf(
+    `cross_entropy_p:${axis}:${reduction}:${weight !== null}:${compute.name}`,
+    (): ProbabilityConstants => ({ axis, reduction, weight: weight !== null, compute }),
+  );
+  return record(crossEntropyProbabilities as never, weight === null ? [x, target] : [x, target, weight], {
+    constants,
+    params: [smoothing],
+  })[0];
 }
 
 // ---- attention
@@ -258,7 +310,10 @@ function maskedSoftmax(scores: Prim, mask: Prim | undefined, c: AttentionConstan
   const n = scores.ndim;
   let s = scores;
   const low = constant(Number.NEGATIVE_INFINITY, s.dtype);
-  if (c.causal) s = iota(s.shape, n - 1).le(iota(s.shape, n - 2)).where(s, low);
+  if (c.causal)
+    s = iota(s.shape, n - 1)
+      .le(iota(s.shape, n - 2))
+      .where(s, low);
   if (mask !== undefined) s = c.mask === 'bool' ? mask.expand(s.shape).where(s, low) : s.add(mask.cast(s.dtype));
   const peak = s.amax([n - 1], true);
   // A row that is masked everywhere gives zeros, as PyTorch's math backend (safe softmax) does.
@@ -276,24 +331,33 @@ function repeatHeads(x: Prim, q: Prim): Prim {
 
 function attentionOf(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null, causal: boolean, scale: number | null, gqa: boolean): Tensor {
   if (q.dtype !== k.dtype || q.dtype !== v.dtype)
-    throw new Error(`Expected query, key, and value to have the same dtype, but got query.dtype: ${q.dtype.name} key.dtype: ${k.dtype.name} and value.dtype: ${v.dtype.name} instead.`);
+    throw new Error(
+      `Expected query, key, and value to have the same dtype, but got query.dtype: ${q.dtype.name} key.dtype: ${k.dtype.name} and value.dtype: ${v.dtype.name} instead.`,
+    );
   if (mask !== null && causal) throw new Error('_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True');
   const factor = scale ?? 1 / Math.sqrt(q.view_.shape[q.ndim - 1]);
   const compute = computationDtype(q.dtype);
   const kind = mask === null ? 'none' : mask.dtype.kind === 'bool' ? 'bool' : 'float';
   const groups = gqa && q.view_.shape[q.ndim - 3] !== k.view_.shape[k.ndim - 3];
-  const constants = constantsOf(`sdpa:${causal}:${kind}:${groups}:${compute.name}`, (): AttentionConstants => ({ causal, mask: kind, groups, compute }));
+  const constants = constantsOf(
+    `sdpa:${causal}:${kind}:${groups}:${compute.name}`,
+    (): AttentionConstants => ({ causal, mask: kind, groups, compute }),
+  );
   return record(attentionOperator as never, mask === null ? [q, k, v] : [q, k, v, mask], { constants, params: [factor] })[0];
 }
 
 export const nnFunctional = {
   softmax: declare(
     { doc: 'exp(x) / sum exp(x) along a dim. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html' },
-    overload('softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor', (x, dim, dtype) => softmaxCall(softmaxOperator, x, dim, dtype)),
+    overload('softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor', (x, dim, dtype) =>
+      softmaxCall(softmaxOperator, x, dim, dtype),
+    ),
   ),
   log_softmax: declare(
     { doc: 'log of softmax. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.log_softmax.html' },
-    overload('log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor', (x, dim, dtype) => softmaxCall(logSoftmaxOperator, x, dim, dtype)),
+    overload('log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor', (x, dim, dtype) =>
+      softmaxCall(logSoftmaxOperator, x, dim, dtype),
+    ),
   ),
   linear: declare(
     { doc: 'x W^T + b. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html', as: 'function' },
@@ -309,24 +373,36 @@ export const nnFunctional = {
         );
       const rows = weight.view_.shape[0];
       const pad = padding === null ? null : padding < 0 ? padding + rows : padding;
-      return record(embeddingOperator as never, [weight, input], { constants: constantsOf(`embedding:${pad}`, () => ({ padding: pad })) })[0];
+      return record(embeddingOperator as never, [weight, input], {
+        constants: constantsOf(`embedding:${pad}`, () => ({ padding: pad })),
+      })[0];
     }),
   ),
   layer_norm: declare(
-    { doc: 'Normalization over the last dims. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.layer_norm.html', as: 'function' },
-    overload('layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor', (x, shape, weight, bias, eps) =>
-      layerNormOf(x, shape, weight, bias, eps),
+    {
+      doc: 'Normalization over the last dims. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.layer_norm.html',
+      as: 'function',
+    },
+    overload(
+      'layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor',
+      (x, shape, weight, bias, eps) => layerNormOf(x, shape, weight, bias, eps),
     ),
   ),
   cross_entropy: declare(
-    { doc: 'Cross-entropy of logits against class indices or probabilities. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html', as: 'function' },
+    {
+      doc: 'Cross-entropy of logits against class indices or probabilities. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html',
+      as: 'function',
+    },
     overload(
       'cross_entropy(Tensor input, Tensor target, Tensor? weight=None, bool? size_average=None, SymInt ignore_index=-100, bool? reduce=None, str reduction=mean, float label_smoothing=0.0) -> Tensor',
       (x, target, weight, _size, ignore, _reduce, reduction, smoothing) => crossEntropyOf(x, target, weight, reduction, ignore, smoothing),
     ),
   ),
   scaled_dot_product_attention: declare(
-    { doc: 'softmax(q k^T / sqrt(d) + mask) v. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html', as: 'function' },
+    {
+      doc: 'softmax(q k^T / sqrt(d) + mask) v. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html',
+      as: 'function',
+    },
     overload(
       'scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor',
       (q, k, v, mask, _dropout, causal, scale, gqa) => attentionOf(q, k, v, mask, causal, scale, gqa),

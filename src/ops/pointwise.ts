@@ -1,7 +1,8 @@
 /** Pointwise operators: https://docs.pytorch.org/docs/stable/torch.html#pointwise-ops */
+
+import type { PromotionKind } from '../dtype/promotion.ts';
 import type { Prim } from '../graph/prim.ts';
 import type { ScalarOp } from '../kernel/scalar.ts';
-import type { PromotionKind } from '../dtype/promotion.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { declare, declareInplace, overload } from './declare.ts';
 import { elementwise, type Operand } from './elementwise.ts';
@@ -12,8 +13,19 @@ const unary = <const N extends string>(name: N, fn: ScalarOp, kind: PromotionKin
   const call = elementwise({ name, kind, body: ([x]) => x.scalar(fn) });
   return declareInplace({ doc }, overload(`${name}(Tensor self) -> Tensor` as const, ((self: Tensor) => call([self])) as never));
 };
-const unaryOf = <const N extends string>(name: N, kind: PromotionKind, doc: string, body: (x: Prim) => Prim, gradient?: (g: Prim, x: Prim, y: Prim) => Prim) => {
-  const call = elementwise({ name, kind, body: ([x]) => body(x), ...(gradient && { gradient: (g: Prim, [x]: readonly Prim[], y: Prim) => [gradient(g, x, y)] }) });
+const unaryOf = <const N extends string>(
+  name: N,
+  kind: PromotionKind,
+  doc: string,
+  body: (x: Prim) => Prim,
+  gradient?: (g: Prim, x: Prim, y: Prim) => Prim,
+) => {
+  const call = elementwise({
+    name,
+    kind,
+    body: ([x]) => body(x),
+    ...(gradient && { gradient: (g: Prim, [x]: readonly Prim[], y: Prim) => [gradient(g, x, y)] }),
+  });
   return declareInplace({ doc }, overload(`${name}(Tensor self) -> Tensor` as const, ((self: Tensor) => call([self])) as never));
 };
 
@@ -25,7 +37,9 @@ const subCall = elementwise({
   body: ([a, b]) => a.sub(b),
   check: (compute) => {
     if (compute.kind === 'bool')
-      throw new Error('Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.');
+      throw new Error(
+        'Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.',
+      );
   },
 });
 const subScaled = elementwise({ name: 'sub', kind: 'DEFAULT', body: ([a, b, alpha]) => a.sub(b.mul(alpha)) });
@@ -77,11 +91,24 @@ const geluCall = elementwise<'none' | 'tanh'>({
       const inner = x.add(cube.mul(0.044715)).mul(betaTanh);
       const t = inner.scalar('tanh');
       const left = t.add(1).mul(0.5);
-      const right = x.mul(0.5).mul(t.mul(t).neg().add(1)).mul(x.mul(x).mul(3 * 0.044715).add(1).mul(betaTanh));
+      const right = x
+        .mul(0.5)
+        .mul(t.mul(t).neg().add(1))
+        .mul(
+          x
+            .mul(x)
+            .mul(3 * 0.044715)
+            .add(1)
+            .mul(betaTanh),
+        );
       return [g.mul(left.add(right))];
     }
     const cdf = x.mul(inverseSqrt2).scalar('erf').add(1).mul(0.5);
-    const pdf = x.mul(x).mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI));
+    const pdf = x
+      .mul(x)
+      .mul(-0.5)
+      .exp()
+      .mul(1 / Math.sqrt(2 * Math.PI));
     return [g.mul(cdf.add(x.mul(pdf)))];
   },
   check: (compute) => {
@@ -92,13 +119,21 @@ const geluCall = elementwise<'none' | 'tanh'>({
 export const pointwise = {
   add: declareInplace(
     { doc: 'self + alpha * other, broadcast. https://docs.pytorch.org/docs/stable/generated/torch.add.html' },
-    overload('add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) => (isOne(alpha) ? addCall([a, b]) : addScaled([a, b, alpha]))),
-    overload('add.Scalar(Tensor self, Scalar other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) => (isOne(alpha) ? addCall([a, b]) : addScaled([a, b, alpha]))),
+    overload('add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) =>
+      isOne(alpha) ? addCall([a, b]) : addScaled([a, b, alpha]),
+    ),
+    overload('add.Scalar(Tensor self, Scalar other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) =>
+      isOne(alpha) ? addCall([a, b]) : addScaled([a, b, alpha]),
+    ),
   ),
   sub: declareInplace(
     { doc: 'self - alpha * other, broadcast. https://docs.pytorch.org/docs/stable/generated/torch.sub.html' },
-    overload('sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) => (isOne(alpha) ? subCall([a, b]) : subScaled([a, b, alpha]))),
-    overload('sub.Scalar(Tensor self, Scalar other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) => (isOne(alpha) ? subCall([a, b]) : subScaled([a, b, alpha]))),
+    overload('sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) =>
+      isOne(alpha) ? subCall([a, b]) : subScaled([a, b, alpha]),
+    ),
+    overload('sub.Scalar(Tensor self, Scalar other, *, Scalar alpha=1) -> Tensor', (a, b, alpha) =>
+      isOne(alpha) ? subCall([a, b]) : subScaled([a, b, alpha]),
+    ),
   ),
   mul: declareInplace(
     { doc: 'self * other, broadcast. https://docs.pytorch.org/docs/stable/generated/torch.mul.html' },
@@ -160,7 +195,9 @@ export const pointwise = {
   gt: compare('gt', (a, b) => b.lt(a), 'self > other'),
   ge: compare('ge', (a, b) => b.le(a), 'self >= other'),
   gelu: declare(
-    { doc: 'Gaussian error linear unit, exact or with the tanh approximation. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.gelu.html' },
+    {
+      doc: 'Gaussian error linear unit, exact or with the tanh approximation. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.gelu.html',
+    },
     overload('gelu(Tensor self, *, str approximate="none") -> Tensor', (x, approximate) => {
       if (approximate !== 'none' && approximate !== 'tanh') throw new Error(`approximate argument must be either none or tanh.`);
       return geluCall([x], approximate, approximate);

@@ -14,7 +14,8 @@ import { fromBytes } from './creation.ts';
  */
 export function drawMultinomial(input: Tensor, num_samples: number, replacement = false, options: { generator?: Generator } = {}): Tensor {
   if (input.ndim !== 1 && input.ndim !== 2) throw new Error('prob_dist must be 1 or 2 dim');
-  if (!input.dtype.is_floating_point) throw new Error(`multinomial only supports floating-point dtypes for input, got: ${input.dtype.kind === 'bool' ? 'Bool' : 'Long'}`);
+  if (!input.dtype.is_floating_point)
+    throw new Error(`multinomial only supports floating-point dtypes for input, got: ${input.dtype.kind === 'bool' ? 'Bool' : 'Long'}`);
   if (num_samples <= 0) throw new Error('cannot sample n_sample <= 0 samples');
   const categories = input.view_.shape[input.ndim - 1];
   if (!replacement && num_samples > categories) throw new Error('cannot sample n_sample > prob_dist.size(-1) samples without replacement');

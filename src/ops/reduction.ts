@@ -3,8 +3,8 @@ import { bool, type DType, int64 } from '../dtype/dtype.ts';
 import { computationDtype } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import type { Prim } from '../graph/prim.ts';
-import * as dimsOf from '../shape/dim.ts';
 import { dimPrim } from '../graph/prim.ts';
+import * as dimsOf from '../shape/dim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { declare, overload } from './declare.ts';
@@ -26,7 +26,9 @@ export function reduction(name: string, body: (x: Prim, axes: readonly number[],
   return (x: Tensor, axes: readonly number[], keepdim: boolean, dtype: DType, result: DType = dtype): Tensor => {
     const compute = computationDtype(dtype);
     const key = `${name}:${axes}:${keepdim}:${compute.name}:${result.name}`;
-    return record(operator as never, [x], { constants: constantsOf(key, (): ReductionConstants => ({ axes, keepdim, compute, result })) })[0];
+    return record(operator as never, [x], {
+      constants: constantsOf(key, (): ReductionConstants => ({ axes, keepdim, compute, result })),
+    })[0];
   };
 }
 
@@ -48,30 +50,38 @@ const sumDtype = (x: Tensor, dtype: DType | null): DType => dtype ?? (x.dtype.ki
 function meanOf(x: Tensor, dims: readonly number[] | null, keepdim: boolean, dtype: DType | null): Tensor {
   const type = dtype ?? x.dtype;
   if (!type.is_floating_point && !type.is_complex)
-    throw new Error(`mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: ${x.dtype.kind === 'bool' ? 'Bool' : 'Long'}`);
+    throw new Error(
+      `mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: ${x.dtype.kind === 'bool' ? 'Bool' : 'Long'}`,
+    );
   return meanCall(x, wrapDims(dims, x.ndim), keepdim, type);
 }
 
 function checkNonEmpty(name: string, x: Tensor, axes: readonly number[]): void {
-  for (const a of axes)
-    if (x.view_.shape[a] === 0) throw new RangeError(`${name}(): Expected reduction dim ${a} to have non-zero size.`);
+  for (const a of axes) if (x.view_.shape[a] === 0) throw new RangeError(`${name}(): Expected reduction dim ${a} to have non-zero size.`);
 }
 
 export const reductions = {
   sum: declare(
     { doc: 'Sum over dims (all by default). https://docs.pytorch.org/docs/stable/generated/torch.sum.html' },
-    overload('sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor', (x, dim, keepdim, dtype) =>
-      sumCall(x, wrapDims(dim, x.ndim), keepdim, sumDtype(x, dtype)),
+    overload(
+      'sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor',
+      (x, dim, keepdim, dtype) => sumCall(x, wrapDims(dim, x.ndim), keepdim, sumDtype(x, dtype)),
     ),
-    overload('sum(Tensor self, *, ScalarType? dtype=None) -> Tensor', (x, dtype) => sumCall(x, wrapDims(null, x.ndim), false, sumDtype(x, dtype))),
+    overload('sum(Tensor self, *, ScalarType? dtype=None) -> Tensor', (x, dtype) =>
+      sumCall(x, wrapDims(null, x.ndim), false, sumDtype(x, dtype)),
+    ),
   ),
   mean: declare(
     { doc: 'Mean over dims (all by default). https://docs.pytorch.org/docs/stable/generated/torch.mean.html' },
-    overload('mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor', (x, dim, keepdim, dtype) => meanOf(x, dim, keepdim, dtype)),
+    overload('mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor', (x, dim, keepdim, dtype) =>
+      meanOf(x, dim, keepdim, dtype),
+    ),
     overload('mean(Tensor self, *, ScalarType? dtype=None) -> Tensor', (x, dtype) => meanOf(x, null, false, dtype)),
   ),
   amax: declare(
-    { doc: 'Largest over dims; the gradient is shared among equal elements. https://docs.pytorch.org/docs/stable/generated/torch.amax.html' },
+    {
+      doc: 'Largest over dims; the gradient is shared among equal elements. https://docs.pytorch.org/docs/stable/generated/torch.amax.html',
+    },
     overload('amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor', (x, dim, keepdim) => {
       const axes = wrapDims(dim, x.ndim);
       checkNonEmpty('amax', x, axes);
@@ -88,24 +98,35 @@ export const reductions = {
   ),
   argmax: declare(
     { doc: 'Index of the largest element (the first of equals). https://docs.pytorch.org/docs/stable/generated/torch.argmax.html' },
-    overload('argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor', (x, dim, keepdim) => argOf('argmax', argmaxCall, x, dim, keepdim)),
+    overload('argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor', (x, dim, keepdim) =>
+      argOf('argmax', argmaxCall, x, dim, keepdim),
+    ),
   ),
   argmin: declare(
     { doc: 'Index of the smallest element. https://docs.pytorch.org/docs/stable/generated/torch.argmin.html' },
-    overload('argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor', (x, dim, keepdim) => argOf('argmin', argminCall, x, dim, keepdim)),
+    overload('argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor', (x, dim, keepdim) =>
+      argOf('argmin', argminCall, x, dim, keepdim),
+    ),
   ),
   any: declare(
     { doc: 'Whether any element is true. https://docs.pytorch.org/docs/stable/generated/torch.any.html' },
-    overload('any.dims(Tensor self, int[1]? dim=None, bool keepdim=False) -> Tensor', (x, dim, keepdim) => anyCall(x, wrapDims(dim, x.ndim), keepdim, bool)),
+    overload('any.dims(Tensor self, int[1]? dim=None, bool keepdim=False) -> Tensor', (x, dim, keepdim) =>
+      anyCall(x, wrapDims(dim, x.ndim), keepdim, bool),
+    ),
   ),
   all: declare(
     { doc: 'Whether all elements are true. https://docs.pytorch.org/docs/stable/generated/torch.all.html' },
-    overload('all.dims(Tensor self, int[1]? dim=None, bool keepdim=False) -> Tensor', (x, dim, keepdim) => allCall(x, wrapDims(dim, x.ndim), keepdim, bool)),
+    overload('all.dims(Tensor self, int[1]? dim=None, bool keepdim=False) -> Tensor', (x, dim, keepdim) =>
+      allCall(x, wrapDims(dim, x.ndim), keepdim, bool),
+    ),
   ),
 };
 
 function argOf(name: string, call: ReturnType<typeof reduction>, x: Tensor, dim: number | null, keepdim: boolean): Tensor {
-  if (x.view_.numel === 0 && dim === null) throw new RangeError(`${name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.`);
+  if (x.view_.numel === 0 && dim === null)
+    throw new RangeError(
+      `${name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.`,
+    );
   const axes = dim === null ? wrapDims(null, x.ndim) : [wrapDim(dim, x.ndim)].filter((d) => d < x.ndim);
   checkNonEmpty(name, x, axes);
   return call(x, axes, keepdim, x.dtype, int64);

@@ -55,11 +55,12 @@ interface Parameter<N extends string, T, Optional extends boolean, KeywordOnly e
   optional: Optional;
   keyword: KeywordOnly;
 }
-type ParseOne<S extends string, K extends boolean, T> = Trim<S> extends `${infer P} ${infer N}=${string}`
-  ? Parameter<N, TypeOf<P, T>, true, K>
-  : Trim<S> extends `${infer P} ${infer N}`
-    ? Parameter<N, TypeOf<P, T>, false, K>
-    : never;
+type ParseOne<S extends string, K extends boolean, T> =
+  Trim<S> extends `${infer P} ${infer N}=${string}`
+    ? Parameter<N, TypeOf<P, T>, true, K>
+    : Trim<S> extends `${infer P} ${infer N}`
+      ? Parameter<N, TypeOf<P, T>, false, K>
+      : never;
 type ParseAll<L extends readonly string[], K extends boolean, T> = L extends readonly [infer H extends string, ...infer R extends string[]]
   ? Trim<H> extends '*'
     ? ParseAll<R, true, T>
@@ -69,7 +70,9 @@ type ParamsText<S extends string> = S extends `${string}(${infer P}) -> ${string
 type Params<S extends string, T> = ParseAll<Split<ParamsText<S>>, false, T>;
 type AnyParameter = Parameter<string, unknown, boolean, boolean>;
 
-type Options<P extends readonly AnyParameter[]> = { [X in P[number] as X['optional'] extends true ? X['name'] : never]?: X['type'] | undefined } & {
+type Options<P extends readonly AnyParameter[]> = {
+  [X in P[number] as X['optional'] extends true ? X['name'] : never]?: X['type'] | undefined;
+} & {
   [X in P[number] as X['optional'] extends true ? never : X['name']]: X['type'];
 };
 /** All ways to give parameters: the first few by position, the rest in the options object (omitted if nothing there is required). */
@@ -82,7 +85,10 @@ type Calls<P extends readonly AnyParameter[], Given extends readonly unknown[] =
         : Calls<R, [...Given, H['type'] | (H['optional'] extends true ? undefined : never)]>
       : never);
 /** A size list that only keywords follow may be spread: zeros(2, 3, { dtype }). */
-type Spread<P extends readonly AnyParameter[], Given extends readonly unknown[]> = P extends readonly [infer H extends AnyParameter, ...infer R extends AnyParameter[]]
+type Spread<P extends readonly AnyParameter[], Given extends readonly unknown[]> = P extends readonly [
+  infer H extends AnyParameter,
+  ...infer R extends AnyParameter[],
+]
   ? readonly number[] extends H['type']
     ? number extends H['type']
       ? never
@@ -91,17 +97,29 @@ type Spread<P extends readonly AnyParameter[], Given extends readonly unknown[]>
         : never
     : never
   : never;
-type Trailing<P extends readonly AnyParameter[]> = P extends readonly [] ? [] : object extends Options<P> ? [options?: Options<P>] : [options: Options<P>];
+type Trailing<P extends readonly AnyParameter[]> = P extends readonly []
+  ? []
+  : object extends Options<P>
+    ? [options?: Options<P>]
+    : [options: Options<P>];
 
-type ResultOne<S extends string> = Trim<Plain<Trim<S>> extends `${infer T} ${string}` ? T : Plain<Trim<S>>> extends infer T extends string ? TypeOf<T, Tensor> : never;
+type ResultOne<S extends string> =
+  Trim<Plain<Trim<S>> extends `${infer T} ${string}` ? T : Plain<Trim<S>>> extends infer T extends string ? TypeOf<T, Tensor> : never;
 type Results<L extends readonly string[]> = { -readonly [I in keyof L]: ResultOne<L[I]> };
-type ReturnOf<S extends string> = S extends `${string}) -> (${infer R})` ? Results<Split<R>> : S extends `${string}) -> ${infer R}` ? ResultOne<R> : never;
+type ReturnOf<S extends string> = S extends `${string}) -> (${infer R})`
+  ? Results<Split<R>>
+  : S extends `${string}) -> ${infer R}`
+    ? ResultOne<R>
+    : never;
 
 type DropSelf<P extends readonly AnyParameter[]> = P extends readonly [AnyParameter, ...infer R extends AnyParameter[]] ? R : [];
 
 type FunctionOf<S extends string> = (...args: Calls<Params<S, Tensor>>) => ReturnOf<S>;
 type MethodOf<S extends string> = (...args: Calls<DropSelf<Params<S, Tensor>>>) => ReturnOf<S>;
-type Overloads<L extends readonly string[], Kind extends 'function' | 'method'> = L extends readonly [infer H extends string, ...infer R extends string[]]
+type Overloads<L extends readonly string[], Kind extends 'function' | 'method'> = L extends readonly [
+  infer H extends string,
+  ...infer R extends string[],
+]
   ? (Kind extends 'function' ? FunctionOf<H> : MethodOf<H>) & Overloads<R, Kind>
   : unknown;
 
@@ -162,7 +180,12 @@ function parseDefault(text: string): unknown {
   if (text === 'True') return true;
   if (text === 'False') return false;
   if (/^-?[\d.]+(e-?\d+)?$/.test(text)) return Number(text);
-  if (text.startsWith('[')) return text.slice(1, -1).split(',').filter((x) => x !== '').map(Number);
+  if (text.startsWith('['))
+    return text
+      .slice(1, -1)
+      .split(',')
+      .filter((x) => x !== '')
+      .map(Number);
   if (text.startsWith('"') || text.startsWith("'")) return text.slice(1, -1);
   return text;
 }

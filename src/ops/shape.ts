@@ -1,4 +1,7 @@
 /** Views and other operators that only move elements: https://docs.pytorch.org/docs/stable/torch.html#indexing-slicing-joining-mutating-ops */
+
+import type { DType } from '../dtype/dtype.ts';
+import { promoteTypes } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { cat as catPrim } from '../graph/prim.ts';
 import { contiguousStrides, makeView, numelOf, reshapeStrides } from '../shape/view.ts';
@@ -7,8 +10,6 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { detached, viewAs, viewOf } from '../tensor/view-tensor.ts';
 import { declare, overload } from './declare.ts';
 import { shapeList, wrapDim } from './dims.ts';
-import { promoteTypes } from '../dtype/promotion.ts';
-import type { DType } from '../dtype/dtype.ts';
 
 /** The target of view/reshape with its one -1 filled in. */
 export function inferSize(shape: readonly number[], numel: number): number[] {
@@ -21,7 +22,10 @@ export function inferSize(shape: readonly number[], numel: number): number[] {
     return [...shape];
   }
   if (known === 0) {
-    if (numel === 0) throw new Error(`cannot reshape tensor of 0 elements into shape ${shapeList(shape)} because the unspecified dimension size -1 can be any value and is ambiguous`);
+    if (numel === 0)
+      throw new Error(
+        `cannot reshape tensor of 0 elements into shape ${shapeList(shape)} because the unspecified dimension size -1 can be any value and is ambiguous`,
+      );
     throw new Error(`shape '${shapeList(shape)}' is invalid for input of size ${numel}`);
   }
   if (numel % known !== 0) throw new Error(`shape '${shapeList(shape)}' is invalid for input of size ${numel}`);
@@ -50,7 +54,7 @@ export function viewTo(x: Tensor, shape: readonly number[]): Tensor {
   const strides = reshapeStrides(x.view_.shape, x.view_.strides, target);
   if (strides === null)
     throw new Error(
-      'view size is not compatible with input tensor\'s size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead.',
+      "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead.",
     );
   return viewOf(x, target, strides);
 }
@@ -62,11 +66,18 @@ export function viewDtype(x: Tensor, dtype: DType): Tensor {
   const { shape, strides } = x.view_;
   if (from === to) return viewAs(x, makeView(dtype, x.device, shape, strides), x.offset);
   if (x.ndim === 0) throw new Error(`self.dim() cannot be 0 to view ${x.dtype} as ${dtype} (different element sizes)`);
-  if (strides[x.ndim - 1] !== 1) throw new Error(`self.stride(-1) must be 1 to view ${x.dtype} as ${dtype} (different element sizes), but got ${strides[x.ndim - 1]}`);
+  if (strides[x.ndim - 1] !== 1)
+    throw new Error(`self.stride(-1) must be 1 to view ${x.dtype} as ${dtype} (different element sizes), but got ${strides[x.ndim - 1]}`);
   const scaled = (n: number): number => (n * from) / to;
   const last = x.ndim - 1;
-  if (!Number.isInteger(scaled(shape[last])) || !Number.isInteger(scaled(x.offset)) || strides.some((s, i) => i !== last && !Number.isInteger(scaled(s))))
-    throw new Error(`self.size(-1) must be divisible by ${to / from} to view ${x.dtype} as ${dtype} (different element sizes), but got ${shape[last]}`);
+  if (
+    !Number.isInteger(scaled(shape[last])) ||
+    !Number.isInteger(scaled(x.offset)) ||
+    strides.some((s, i) => i !== last && !Number.isInteger(scaled(s)))
+  )
+    throw new Error(
+      `self.size(-1) must be divisible by ${to / from} to view ${x.dtype} as ${dtype} (different element sizes), but got ${shape[last]}`,
+    );
   const view = makeView(
     dtype,
     x.device,
@@ -133,7 +144,8 @@ export function selectOf(x: Tensor, dim: number, index: number): Tensor {
   if (x.ndim === 0) throw new Error('select() cannot be applied to a 0-dim tensor.');
   const d = wrapDim(dim, x.ndim);
   const size = x.view_.shape[d];
-  if (index < -size || index >= size) throw new RangeError(`select(): index ${index} out of range for tensor of size ${shapeList(x.view_.shape)} at dimension ${d}`);
+  if (index < -size || index >= size)
+    throw new RangeError(`select(): index ${index} out of range for tensor of size ${shapeList(x.view_.shape)} at dimension ${d}`);
   const at = index < 0 ? index + size : index;
   const { shape, strides } = x.view_;
   return viewOf(
@@ -219,7 +231,10 @@ export function splitOf(x: Tensor, sizes: readonly number[], dim: number): Tenso
 
 export const shape = {
   view: declare(
-    { doc: 'The same elements with another shape, without a copy. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.view.html', as: 'method' },
+    {
+      doc: 'The same elements with another shape, without a copy. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.view.html',
+      as: 'method',
+    },
     overload('view(Tensor self, SymInt[] size) -> Tensor', (x, size) => viewTo(x, size)),
     overload('view.dtype(Tensor self, ScalarType dtype) -> Tensor', (x, dtype) => viewDtype(x, dtype)),
   ),
@@ -251,7 +266,10 @@ export const shape = {
     }),
   ),
   expand: declare(
-    { doc: 'Dims of size 1 repeated, without a copy. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.expand.html', as: 'method' },
+    {
+      doc: 'Dims of size 1 repeated, without a copy. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.expand.html',
+      as: 'method',
+    },
     overload('expand(Tensor self, SymInt[] size, *, bool implicit=False) -> Tensor', (x, size) => expandTo(x, size)),
   ),
   unsqueeze: declare(
@@ -275,7 +293,8 @@ export const shape = {
       const size = x.view_.shape[d];
       const from = start < 0 ? start + size : start;
       if (length < 0) throw new Error('narrow(): length must be non-negative.');
-      if (start < -size || start > size) throw new RangeError(`start out of range (expected to be in range of [${-size}, ${size}], but got ${start})`);
+      if (start < -size || start > size)
+        throw new RangeError(`start out of range (expected to be in range of [${-size}, ${size}], but got ${start})`);
       if (from + length > size) throw new Error(`start (${from}) + length (${length}) exceeds dimension size (${size}).`);
       return sliceOf(x, d, from, from + length);
     }),
@@ -290,7 +309,9 @@ export const shape = {
       const total = sizes.reduce((a, b) => a + b, 0);
       const size = x.view_.shape[wrapDim(dim, x.ndim)];
       if (total !== size)
-        throw new Error(`split_with_sizes expects split_sizes to sum exactly to ${size} (input tensor's size at dimension ${wrapDim(dim, x.ndim)}), but got split_sizes=${shapeList(sizes)}`);
+        throw new Error(
+          `split_with_sizes expects split_sizes to sum exactly to ${size} (input tensor's size at dimension ${wrapDim(dim, x.ndim)}), but got split_sizes=${shapeList(sizes)}`,
+        );
       return splitOf(x, sizes, dim);
     }),
   ),
@@ -331,7 +352,9 @@ export const shape = {
       if (tensors.length === 0) throw new Error('stack expects a non-empty TensorList');
       tensors.forEach((t, i) => {
         if (t.shape.join() !== tensors[0].shape.join())
-          throw new Error(`stack expects each tensor to be equal size, but got ${shapeList(tensors[0].view_.shape)} at entry 0 and ${shapeList(t.view_.shape)} at entry ${i}`);
+          throw new Error(
+            `stack expects each tensor to be equal size, but got ${shapeList(tensors[0].view_.shape)} at entry 0 and ${shapeList(t.view_.shape)} at entry ${i}`,
+          );
       });
       const d = wrapDim(dim, tensors[0].ndim + 1);
       return catOf(
@@ -342,10 +365,15 @@ export const shape = {
   ),
   clone: declare(
     { doc: 'A copy. https://docs.pytorch.org/docs/stable/generated/torch.clone.html' },
-    overload('clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor', (x, format) => (format === 'contiguous_format' ? record(copyOperator, [x])[0] : cloneOf(x))),
+    overload('clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor', (x, format) =>
+      format === 'contiguous_format' ? record(copyOperator, [x])[0] : cloneOf(x),
+    ),
   ),
   contiguous: declare(
-    { doc: 'Row-major in memory: itself or a copy. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.contiguous.html', as: 'method' },
+    {
+      doc: 'Row-major in memory: itself or a copy. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.contiguous.html',
+      as: 'method',
+    },
     overload('contiguous(Tensor self, *, MemoryFormat memory_format=contiguous_format) -> Tensor', (x, _format) => contiguousOf(x)),
   ),
   detach: declare(
@@ -353,4 +381,3 @@ export const shape = {
     overload('detach(Tensor self) -> Tensor', (x) => detached(x)),
   ),
 };
-

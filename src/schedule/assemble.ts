@@ -5,13 +5,24 @@
  * later reader is in the way, and cuts the ordered steps into stages: a step's stage is one past the last step whose memory it touches.
  */
 import type { Value } from '../graph/node.ts';
-import { Prim, rowMajor } from '../graph/prim.ts';
-import * as dims from '../shape/dim.ts';
+import { type Prim, rowMajor } from '../graph/prim.ts';
 import type { Dim } from '../shape/dim.ts';
+import * as dims from '../shape/dim.ts';
 import { trace } from '../util/trace.ts';
 import type { Captured } from './capture.ts';
 import type { Placement } from './emit.ts';
-import { chooseRoots, type Group, groupRoots, isFill, isSingle, operandWindow, orderGroups, ownPosition, reaches, readsOf } from './fuse.ts';
+import {
+  chooseRoots,
+  type Group,
+  groupRoots,
+  isFill,
+  isSingle,
+  operandWindow,
+  orderGroups,
+  ownPosition,
+  reaches,
+  readsOf,
+} from './fuse.ts';
 import { groupSteps } from './kernels.ts';
 import { accessOf, type BufferPlan, type ProgramPlan, type Step } from './plan.ts';
 import type { TracedProgram } from './program.ts';
@@ -47,7 +58,9 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   const extra = new Map<Group, Set<Group>>();
   /** Buffers that are the same memory: written id -> the id it takes over. */
   const takesOver = new Map<number, number>();
-  const readersOf = (p: Prim): Group[] => [...new Set(grouping.order.filter((r) => grouping.sources.get(r)!.has(p)).map((r) => grouping.groupOf.get(r)!))];
+  const readersOf = (p: Prim): Group[] => [
+    ...new Set(grouping.order.filter((r) => grouping.sources.get(r)!.has(p)).map((r) => grouping.groupOf.get(r)!)),
+  ];
   /** Lets `p` be written over `old` if everybody else who reads `old` can be done before; then orders them so. */
   const overwrite = (p: Prim, old: Prim): boolean => {
     const writer = grouping.groupOf.get(p)!;
@@ -76,7 +89,10 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   });
   for (const p of grouping.order) {
     if (bufferOf.has(p)) continue;
-    bufferOf.set(p, { buffer: buffers.push({ kind: 'temporary', slot: -1, dtype: p.dtype, size: dims.productOf(p.shape) }) - 1, strides: rowMajor(p.shape) });
+    bufferOf.set(p, {
+      buffer: buffers.push({ kind: 'temporary', slot: -1, dtype: p.dtype, size: dims.productOf(p.shape) }) - 1,
+      strides: rowMajor(p.shape),
+    });
   }
   for (const p of grouping.order) {
     // A store or scatter over a temporary writes into it.
@@ -116,7 +132,9 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
         const window = operandWindow(base);
         const at = window && bufferOf.get(window.base);
         if (!window || !at || memory(at.buffer) !== memory(bufferOf.get(p)!.buffer)) return false;
-        return dims.keyOf(window.offset) === '0' && window.strides.every((s, i) => base.shape[i] === 1 || dims.equal(s, rowMajor(base.shape)[i]));
+        return (
+          dims.keyOf(window.offset) === '0' && window.strides.every((s, i) => base.shape[i] === 1 || dims.equal(s, rowMajor(base.shape)[i]))
+        );
       },
     });
     for (const step of made) {
@@ -164,7 +182,8 @@ function renameBuffers(step: Step, memory: (b: number) => number): Step {
   return { ...step, a: rename(step.a), b: rename(step.b), c: rename(step.c) };
 }
 
-const contiguousPlacement = (at: Placement, p: Prim): boolean => at.strides.every((s, i) => p.shape[i] === 1 || dims.equal(s, rowMajor(p.shape)[i]));
+const contiguousPlacement = (at: Placement, p: Prim): boolean =>
+  at.strides.every((s, i) => p.shape[i] === 1 || dims.equal(s, rowMajor(p.shape)[i]));
 
 /** A store may write over its base if the stored value does not read it; products read and write different memory always. */
 function singleMayOverwrite(p: Prim, old: Prim, placed: ReadonlyMap<Prim, Placement>): boolean {
@@ -190,7 +209,8 @@ function outputPrims(traced: TracedProgram, outputs: readonly Value[]): { prim: 
   return outputs.map((v) => {
     const made = traced.values.get(v)!;
     let prim = made.prim;
-    if (taken.has(prim) || prim.body.op === 'input' || (isFill(prim) && prim.body.op !== 'view')) prim = prim.view(prim.shape, rowMajor(prim.shape), 0);
+    if (taken.has(prim) || prim.body.op === 'input' || (isFill(prim) && prim.body.op !== 'view'))
+      prim = prim.view(prim.shape, rowMajor(prim.shape), 0);
     if (prim === made.prim && prim.body.op === 'reduce' && prim.dtype !== v.dtype) throw new Error('internal: dtype of an output');
     taken.add(prim);
     return { prim, strides: made.strides };
@@ -200,7 +220,9 @@ function outputPrims(traced: TracedProgram, outputs: readonly Value[]): { prim: 
 const describe = (groups: readonly Group[], stored: ReadonlySet<Prim>): string =>
   groups
     .map((g, i) => {
-      const roots = g.roots.map((p) => `${stored.has(p) ? '' : '('}${p.body.op === 'scalar' ? p.body.fn : p.body.op}#${p.id}${stored.has(p) ? '' : ')'}`).join(' ');
+      const roots = g.roots
+        .map((p) => `${stored.has(p) ? '' : '('}${p.body.op === 'scalar' ? p.body.fn : p.body.op}#${p.id}${stored.has(p) ? '' : ')'}`)
+        .join(' ');
       return `${i}: ${g.kind} [${g.rows.map(dims.keyOf)}${g.cols.length > 0 ? ` | ${g.cols.map(dims.keyOf)}` : ''}] ${roots}`;
     })
     .join('\n');

@@ -91,7 +91,16 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
   }
   let hash = 17;
   for (let i = 0; i < keyLength; i++) hash = (Math.imul(hash, 31) + keyScratch[i]) | 0;
-  return { nodes, key: keyScratch.slice(0, keyLength), hash, numbers: numberScratch.slice(0, numberLength), externals, outputs, donors, scalars };
+  return {
+    nodes,
+    key: keyScratch.slice(0, keyLength),
+    hash,
+    numbers: numberScratch.slice(0, numberLength),
+    externals,
+    outputs,
+    donors,
+    scalars,
+  };
 }
 
 /** What each number of `captured.numbers` is, in the same order. */
@@ -102,7 +111,8 @@ export function numberLayout(nodes: readonly Node[]): NumberLayout[] {
     for (let i = 0; i < signature.inputs.length; i++) out.push(free);
     const view = (rank: number): void => {
       const at = out.length;
-      for (const kind of ['size', 'stride'] as const) for (let k = 0; k < rank; k++) out.push({ kind, sizes: at, strides: at + rank, rank });
+      for (const kind of ['size', 'stride'] as const)
+        for (let k = 0; k < rank; k++) out.push({ kind, sizes: at, strides: at + rank, rank });
     };
     for (const v of signature.inputs) view(v.ndim);
     for (let i = 0; i < signature.dims.length; i++) out.push(free);

@@ -10,9 +10,22 @@ import type { Prim } from '../graph/prim.ts';
 import { rowMajor } from '../graph/prim.ts';
 import { type Axis, type AxisKind, type Expr, KernelBuilder } from '../kernel/ir.ts';
 import type { ComputeType } from '../kernel/scalar.ts';
-import * as dims from '../shape/dim.ts';
 import type { Dim } from '../shape/dim.ts';
-import { axisIndex, constantIndex, dataIndex, delinearize, divide, Index, type IndexAtom, type LoopAxis, linear, addIndex, scaleIndex, rangeOf } from './index-map.ts';
+import * as dims from '../shape/dim.ts';
+import {
+  addIndex,
+  axisIndex,
+  constantIndex,
+  dataIndex,
+  delinearize,
+  divide,
+  type Index,
+  type IndexAtom,
+  type LoopAxis,
+  linear,
+  rangeOf,
+  scaleIndex,
+} from './index-map.ts';
 
 /** Memory that a kernel reads or writes: buffer `id` of the program, with its element order given by strides over the prim's dims. */
 export interface Placement {
@@ -195,7 +208,8 @@ export class Emitter {
         const sizes = body.axes.map((a) => src.shape[a]);
         const extents = axes.map((a) => a.extent);
         const flat = linear(axes.map(axisIndex), rowMajor(extents));
-        const along = axes.length === sizes.length && sizes.every((s, i) => dims.equal(s, extents[i])) ? axes.map(axisIndex) : delinearize(flat, sizes);
+        const along =
+          axes.length === sizes.length && sizes.every((s, i) => dims.equal(s, extents[i])) ? axes.map(axisIndex) : delinearize(flat, sizes);
         let kept = 0;
         let reduced = 0;
         const inner = src.shape.map((_, k) => (body.axes.includes(k) ? along[reduced++] : indices[kept++]));

@@ -14,8 +14,8 @@ import type { Prim } from '../graph/prim.ts';
 import { rowMajor } from '../graph/prim.ts';
 import { topological } from '../graph/vjp.ts';
 import { scalarOps } from '../kernel/scalar.ts';
-import * as dims from '../shape/dim.ts';
 import type { Dim } from '../shape/dim.ts';
+import * as dims from '../shape/dim.ts';
 import { Emitter } from './emit.ts';
 import { axisIndex, delinearize, type Index, type LoopAxis, linear, stridesIn } from './index-map.ts';
 
@@ -33,7 +33,8 @@ const maxInlineOperations = 60;
 const maxGroupOperations = 400;
 const cheapOperations = 4;
 
-export const isSingle = (p: Prim): boolean => p.body.op === 'dot' || p.body.op === 'scatter' || p.body.op === 'store' || p.body.op === 'cat';
+export const isSingle = (p: Prim): boolean =>
+  p.body.op === 'dot' || p.body.op === 'scatter' || p.body.op === 'store' || p.body.op === 'cat';
 
 /** Where a product's operand lies: strides over its dims in the memory of a root or input, or null if it must be written out first. */
 export function operandWindow(operand: Prim): { base: Prim; strides: readonly Dim[]; offset: Dim } | null {
@@ -76,7 +77,8 @@ export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
   for (let i = order.length - 1; i >= 0; i--) {
     const p = order[i];
     const mine = owners.get(p);
-    const element = p.body.op === 'scalar' || p.body.op === 'cast' || p.body.op === 'lookup' || p.body.op === 'pad' || p.body.op === 'bitcast';
+    const element =
+      p.body.op === 'scalar' || p.body.op === 'cast' || p.body.op === 'lookup' || p.body.op === 'pad' || p.body.op === 'bitcast';
     if (element && !roots.has(p)) {
       const shared = (mine?.size ?? 0) > 1 && !cost(p, roots).cheap;
       if (shared || cost(p, roots).operations > maxInlineOperations) roots.add(p);
@@ -127,7 +129,11 @@ function inlineCosts(order: readonly Prim[]): (p: Prim, roots: ReadonlySet<Prim>
     const c = known.get(p)!;
     const large = [...c.leaves].filter((l) => !provablySmaller(l, p));
     const reduced = [...c.leaves].some((l) => l.body.op === 'reduce' && roots.has(l));
-    return { operations: c.operations, leaves: large.length, cheap: !c.composite && !reduced && c.operations <= cheapOperations && large.length <= 1 };
+    return {
+      operations: c.operations,
+      leaves: large.length,
+      cheap: !c.composite && !reduced && c.operations <= cheapOperations && large.length <= 1,
+    };
   };
 }
 
@@ -229,10 +235,15 @@ export function positionIn(shape: readonly Dim[], axes: readonly LoopAxis[]): In
 }
 
 /** True where a root has one element a row (else one for each row and column). */
-export const isRowLevel = (p: Prim, domain: Domain): boolean => domain.cols.length === 0 || dims.equal(sizeOf(p), dims.productOf(domain.rows));
+export const isRowLevel = (p: Prim, domain: Domain): boolean =>
+  domain.cols.length === 0 || dims.equal(sizeOf(p), dims.productOf(domain.rows));
 
 /** Flat positions at which computing `roots` over `domain` reads other prims in memory. */
-export function readsOf(roots: readonly Prim[], domain: Domain, inMemory: (p: Prim) => boolean): { reads: Map<Prim, Set<string>>; operations: number } {
+export function readsOf(
+  roots: readonly Prim[],
+  domain: Domain,
+  inMemory: (p: Prim) => boolean,
+): { reads: Map<Prim, Set<string>>; operations: number } {
   const reads = new Map<Prim, Set<string>>();
   const own = new Set(roots);
   const free = new Map<string, LoopAxis[]>();
@@ -252,7 +263,13 @@ export function readsOf(roots: readonly Prim[], domain: Domain, inMemory: (p: Pr
 }
 
 /** A row kernel's reductions all run along its columns; others get axes of their own, shared by reductions of the same extents. */
-export function reduceAxesOf(p: Prim, domain: Domain, cols: readonly LoopAxis[], emitter: Emitter, free: Map<string, LoopAxis[]>): readonly LoopAxis[] {
+export function reduceAxesOf(
+  p: Prim,
+  domain: Domain,
+  cols: readonly LoopAxis[],
+  emitter: Emitter,
+  free: Map<string, LoopAxis[]>,
+): readonly LoopAxis[] {
   if (p.body.op !== 'reduce') throw new Error('internal: reduceAxes of something else');
   const src = p.body.srcs[0].shape;
   const extents = p.body.axes.map((a) => src[a]);
@@ -353,7 +370,8 @@ export function groupRoots(outputs: readonly Prim[], roots: ReadonlySet<Prim>): 
         const a = groups.get(list[i])!;
         const b = groups.get(list[j])!;
         if (a === b || a.kind !== b.kind || a.kind === 'single') continue;
-        if (!dims.equal(dims.productOf(a.rows), dims.productOf(b.rows)) || !dims.equal(dims.productOf(a.cols), dims.productOf(b.cols))) continue;
+        if (!dims.equal(dims.productOf(a.rows), dims.productOf(b.rows)) || !dims.equal(dims.productOf(a.cols), dims.productOf(b.cols)))
+          continue;
         if (a.kind === 'column' && !sameReduction(a, b)) continue;
         if (reachesAround(a, b, false) || reachesAround(b, a, false)) continue;
         tryMerge(a, b);

@@ -6,8 +6,8 @@
  * exactly when their keys are equal, and an access is strided in an axis exactly when the axis appears only with a coefficient.
  */
 import type { Axis, Expr } from '../kernel/ir.ts';
-import * as dims from '../shape/dim.ts';
 import type { Dim } from '../shape/dim.ts';
+import * as dims from '../shape/dim.ts';
 
 export interface LoopAxis {
   readonly id: number;
@@ -61,7 +61,11 @@ export function axisIndex(axis: LoopAxis): Index {
 }
 export const dataIndex = (expr: Expr): Index => new Index([{ atom: { kind: 'data', key: `e${expr.id}`, expr }, factor: 1 }], 0);
 export const addIndex = (a: Index, b: Index): Index =>
-  a.terms.length === 0 && a.offset === 0 ? b : b.terms.length === 0 && b.offset === 0 ? a : make([...a.terms, ...b.terms], dims.add(a.offset, b.offset));
+  a.terms.length === 0 && a.offset === 0
+    ? b
+    : b.terms.length === 0 && b.offset === 0
+      ? a
+      : make([...a.terms, ...b.terms], dims.add(a.offset, b.offset));
 export const scaleIndex = (a: Index, factor: Dim): Index =>
   factor === 1
     ? a

@@ -7,8 +7,8 @@ import type { Prim } from '../graph/prim.ts';
 import { topological } from '../graph/vjp.ts';
 import type { Axis, BufferDeclaration, Kernel, Statement } from '../kernel/ir.ts';
 import { scheduleKernel } from '../kernel/schedule.ts';
-import * as dims from '../shape/dim.ts';
 import type { Dim } from '../shape/dim.ts';
+import * as dims from '../shape/dim.ts';
 import { Emitter, type Placement } from './emit.ts';
 import { type Domain, type Group, isRowLevel, operandWindow, positionIn, reduceAxesOf } from './fuse.ts';
 import { axisIndex, entangles, type Index, type LoopAxis, linear } from './index-map.ts';
@@ -53,11 +53,22 @@ export function groupSteps(group: Group, placements: Placements): Step[] {
 
 // ---- fused kernels
 
-function newEmitter(own: ReadonlySet<Prim>, placements: Placements, axes: (p: Prim) => readonly LoopAxis[], onLoad?: (p: Prim, i: Index) => void): Emitter {
+function newEmitter(
+  own: ReadonlySet<Prim>,
+  placements: Placements,
+  axes: (p: Prim) => readonly LoopAxis[],
+  onLoad?: (p: Prim, i: Index) => void,
+): Emitter {
   return new Emitter({ placed: (p) => (own.has(p) ? null : placements.of(p)), reduceAxes: axes, ...(onLoad && { onLoad }) });
 }
 
-function pointStep(roots: readonly Prim[], domain: Domain, stores: readonly PendingStore[], placements: Placements, place: string): KernelStep {
+function pointStep(
+  roots: readonly Prim[],
+  domain: Domain,
+  stores: readonly PendingStore[],
+  placements: Placements,
+  place: string,
+): KernelStep {
   const own = new Set(roots);
   const merged = mergeAxes(own, domain, stores, placements);
   const free = new Map<string, LoopAxis[]>();
@@ -135,7 +146,8 @@ function mergeAxes(own: ReadonlySet<Prim>, domain: Domain, stores: readonly Pend
     accesses.push(store.position ? store.position(indices, emitter) : linear(indices, store.placement.strides));
   }
   if (usesPositions(stores)) return current;
-  const factor = (index: Index, axis: LoopAxis): Dim => index.terms.find((t) => t.atom.kind === 'axis' && t.atom.axis.id === axis.id)?.factor ?? 0;
+  const factor = (index: Index, axis: LoopAxis): Dim =>
+    index.terms.find((t) => t.atom.kind === 'axis' && t.atom.axis.id === axis.id)?.factor ?? 0;
   const join = (axes: readonly LoopAxis[]): Dim[] => {
     const out: Dim[] = [];
     axes.forEach((axis, i) => {
@@ -144,7 +156,9 @@ function mergeAxes(own: ReadonlySet<Prim>, domain: Domain, stores: readonly Pend
         before !== undefined &&
         accesses.every(
           (index) =>
-            !entangles(index, axis) && !entangles(index, before) && dims.equal(factor(index, before), dims.mul(factor(index, axis), axis.extent)),
+            !entangles(index, axis) &&
+            !entangles(index, before) &&
+            dims.equal(factor(index, before), dims.mul(factor(index, axis), axis.extent)),
         );
       if (together) out[out.length - 1] = dims.mul(out[out.length - 1], axis.extent);
       else out.push(axis.extent);
@@ -170,7 +184,14 @@ function matmulStep(p: Prim, placements: Placements): MatmulStep {
     const at = window && placements.of(window.base);
     if (!window || !at) throw new Error('internal: the operand of a product is not in memory');
     const n = o.ndim;
-    return { buffer: at.buffer, dtype: o.dtype, batch: window.strides.slice(0, n - 2), row: window.strides[n - 2], column: window.strides[n - 1], offset: window.offset };
+    return {
+      buffer: at.buffer,
+      dtype: o.dtype,
+      batch: window.strides.slice(0, n - 2),
+      row: window.strides[n - 2],
+      column: window.strides[n - 1],
+      offset: window.offset,
+    };
   };
   const at = placements.of(p)!;
   const n = p.ndim;
@@ -183,7 +204,14 @@ function matmulStep(p: Prim, placements: Placements): MatmulStep {
     k: a.shape[n - 1],
     a: operand(a),
     b: operand(b),
-    c: { buffer: at.buffer, dtype: p.dtype, batch: at.strides.slice(0, n - 2), row: at.strides[n - 2], column: at.strides[n - 1], offset: 0 },
+    c: {
+      buffer: at.buffer,
+      dtype: p.dtype,
+      batch: at.strides.slice(0, n - 2),
+      row: at.strides[n - 2],
+      column: at.strides[n - 1],
+      offset: 0,
+    },
     place: placements.place(p),
   };
 }
@@ -194,7 +222,9 @@ function matmulStep(p: Prim, placements: Placements): MatmulStep {
 function copyBase(p: Prim, base: Prim, placements: Placements): KernelStep[] {
   const target = placements.of(p)!;
   if (placements.inPlace(p, base)) return [];
-  return [pointStep([], { rows: base.shape, cols: [] }, [{ prim: base, placement: target, dtype: p.dtype }], placements, placements.place(p))];
+  return [
+    pointStep([], { rows: base.shape, cols: [] }, [{ prim: base, placement: target, dtype: p.dtype }], placements, placements.place(p)),
+  ];
 }
 
 function storeSteps(p: Prim, placements: Placements): KernelStep[] {
@@ -214,7 +244,12 @@ function catSteps(p: Prim, placements: Placements): KernelStep[] {
   return srcs.map((part) => {
     const offset = dims.mul(start, placement.strides[axis]);
     start = dims.add(start, part.shape[axis]);
-    const write: PendingStore = { prim: part, placement, dtype: p.dtype, position: (indices) => linear(indices, placement.strides, offset) };
+    const write: PendingStore = {
+      prim: part,
+      placement,
+      dtype: p.dtype,
+      position: (indices) => linear(indices, placement.strides, offset),
+    };
     return pointStep([], { rows: part.shape, cols: [] }, [write], placements, placements.place(p));
   });
 }

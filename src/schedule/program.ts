@@ -7,13 +7,13 @@
 import type { Backend, Executable } from '../backend/interface.ts';
 import type { Buffer, Value } from '../graph/node.ts';
 import { type Operator, traceCall } from '../graph/operator.ts';
-import { input, param, Prim } from '../graph/prim.ts';
-import * as dims from '../shape/dim.ts';
+import { input, Prim, param } from '../graph/prim.ts';
 import type { Dim } from '../shape/dim.ts';
+import * as dims from '../shape/dim.ts';
 import { flags } from '../util/flags.ts';
 import { trace } from '../util/trace.ts';
-import { type Captured, numberLayout } from './capture.ts';
 import { assemble } from './assemble.ts';
+import { type Captured, numberLayout } from './capture.ts';
 import type { ProgramPlan } from './plan.ts';
 import { bind, constantPattern, generalize, type Pattern } from './symbols.ts';
 

@@ -6,8 +6,9 @@
  * of an earlier symbol. Every such guess is checked against the numbers at each run (`bind`); a guess that fails is not used again.
  * 0 and 1 are never symbols: sizes of 0 and 1 change what a graph means (broadcasting, emptiness).
  */
-import * as dims from '../shape/dim.ts';
+
 import type { Dim } from '../shape/dim.ts';
+import * as dims from '../shape/dim.ts';
 
 /** What a number is: `size` of the dim whose stride stands `span` positions later, `stride`, or `free` (offsets, dims of the call). */
 export interface NumberLayout {

@@ -129,7 +129,8 @@ function readTensor(file: SafetensorsFile, source: ByteSource, name: string, dev
 }
 
 function entriesOf(tensors: TensorDict): SafetensorsData[] {
-  const pairs: [string, Tensor][] = tensors instanceof Map ? [...(tensors as Map<string, Tensor>)] : Object.entries(tensors as Record<string, Tensor>);
+  const pairs: [string, Tensor][] =
+    tensors instanceof Map ? [...(tensors as Map<string, Tensor>)] : Object.entries(tensors as Record<string, Tensor>);
   return pairs.map(([name, tensor]): SafetensorsData => {
     const dtype = formatNames[tensor.dtype.name];
     if (dtype === undefined)

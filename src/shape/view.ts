@@ -146,7 +146,10 @@ export function reshapeStrides(shape: readonly number[], strides: readonly numbe
 }
 
 /** Strides that PyTorch's TensorIterator gives an element-wise result: the operands' common dim order where they agree, else row-major. */
-export function elementwiseStrides(shape: readonly number[], operands: readonly { shape: readonly number[]; strides: readonly number[] }[]): number[] {
+export function elementwiseStrides(
+  shape: readonly number[],
+  operands: readonly { shape: readonly number[]; strides: readonly number[] }[],
+): number[] {
   const n = shape.length;
   const full = operands.filter((o) => o.shape.length > 0);
   if (n < 2 || full.every((o) => isContiguous(o.shape, o.strides))) return contiguousStrides(shape);

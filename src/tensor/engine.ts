@@ -76,7 +76,8 @@ export class Engine {
   flush(asked: Value | null = null): void {
     // In the middle of a call (a backward, an in-place write) results that no handle shows are still needed.
     const keepAll = isHolding() || this.#midCall;
-    const wanted = (v: Value): boolean => v === asked || v.savedBy > 0 || (v.visible && v.presumedDead === null) || (keepAll && v.presumedDead === null);
+    const wanted = (v: Value): boolean =>
+      v === asked || v.savedBy > 0 || (v.visible && v.presumedDead === null) || (keepAll && v.presumedDead === null);
     const roots: Node[] = [];
     for (const node of this.#pending) if (node.outs.some(wanted)) roots.push(node);
     if (asked !== null && asked.buffer === null && asked.node !== null && !asked.node.pending) roots.push(asked.node);

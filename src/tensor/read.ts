@@ -132,6 +132,12 @@ export function describe(t: Tensor): string {
     return decode(t.dtype, array, at);
   };
   const gradFn = t.grad_fn?.name;
-  return formatTensor({ shape: [...shape], dtype: t.dtype, data, requiresGrad: t.requires_grad, device: t.device, ...(gradFn !== undefined && { gradFn }) });
+  return formatTensor({
+    shape: [...shape],
+    dtype: t.dtype,
+    data,
+    requiresGrad: t.requires_grad,
+    device: t.device,
+    ...(gradFn !== undefined && { gradFn }),
+  });
 }
-

@@ -4,8 +4,9 @@
  * What does not change from step to step is looked up: the signature, by operator, input views, constants and dims. Only a new signature traces
  * the operator's body (which is also its shape rule, so a shape error is thrown here and records nothing).
  */
-import { Edge, type EdgeTarget, type SavedValue, Tape } from '../autograd/tape.ts';
+
 import { modes } from '../autograd/modes.ts';
+import { Edge, type EdgeTarget, type SavedValue, Tape } from '../autograd/tape.ts';
 import { Node, type Signature, Value } from '../graph/node.ts';
 import { formalParams, formals, type Operator, traceCall } from '../graph/operator.ts';
 import * as dims from '../shape/dim.ts';
@@ -71,7 +72,14 @@ function submitCall(signature: Signature, inputs: readonly Tensor[], options: Ca
     offsets[i] = inputs[i].offset;
   }
   const params = options.params ?? none;
-  const node = new Node(signature, srcs, offsets, params, (options.donor ?? writeTarget())?.storage.value ?? null, currentScope() === null ? '' : currentPlace());
+  const node = new Node(
+    signature,
+    srcs,
+    offsets,
+    params,
+    (options.donor ?? writeTarget())?.storage.value ?? null,
+    currentScope() === null ? '' : currentPlace(),
+  );
   const views = signature.outs;
   for (let i = 0; i < views.length; i++) node.outs.push(new Value(node, i, views[i].dtype, views[i].numel, signature.device));
   const hidden = options.hidden === true || writeTarget() !== null;
@@ -79,7 +87,8 @@ function submitCall(signature: Signature, inputs: readonly Tensor[], options: Ca
   const outputs = new Array<Tensor>(signature.visible);
   for (let i = 0; i < signature.visible; i++) {
     const view = views[i];
-    const tape = tapes !== null && (view.dtype.is_floating_point || view.dtype.is_complex) ? new Tape(tapes, i, view) : new Tape(null, 0, null);
+    const tape =
+      tapes !== null && (view.dtype.is_floating_point || view.dtype.is_complex) ? new Tape(tapes, i, view) : new Tape(null, 0, null);
     const out = new Tensor(new Storage(node.outs[i]), view, 0, tape);
     if (hidden) node.outs[i].visible = false;
     else if (currentScope() !== null) noteResult(out);
@@ -102,7 +111,10 @@ function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], p
     if (s.from === 'grad') continue;
     if (s.from === 'input') {
       const t = inputs[s.index];
-      if (t.inference) throw new Error('Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor and use it in autograd.');
+      if (t.inference)
+        throw new Error(
+          'Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor and use it in autograd.',
+        );
       saved.push({ value: t.storage.value, view: t.view_, offset: t.offset, version: t.version, count: t.version.count, what: '' });
     } else {
       const at = s.from === 'output' ? s.index : signature.visible + s.index;
@@ -110,7 +122,14 @@ function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], p
     }
     saved[saved.length - 1].value.savedBy++;
   }
-  return new Edge({ name: backwardName(signature.operator.name), signature, targets, outputs: signature.outs.slice(0, signature.visible), params, saved });
+  return new Edge({
+    name: backwardName(signature.operator.name),
+    signature,
+    targets,
+    outputs: signature.outs.slice(0, signature.visible),
+    params,
+    saved,
+  });
 }
 
 /** `log_softmax` -> `LogSoftmaxBackward0`, as PyTorch names its autograd nodes. */
@@ -154,7 +173,14 @@ function findSignature(operator: Operator, inputs: readonly Tensor[], options: C
   return found;
 }
 
-function makeSignature(operator: Operator, inputs: readonly Tensor[], constants: Constants, callDims: readonly number[], needsMask: number, device?: string): Signature {
+function makeSignature(
+  operator: Operator,
+  inputs: readonly Tensor[],
+  constants: Constants,
+  callDims: readonly number[],
+  needsMask: number,
+  device?: string,
+): Signature {
   const views = inputs.map((t) => t.view_);
   const on = device ?? views[0].device;
   const needs = needsMask === 0 ? null : views.map((_, i) => needsMask === -1 || (needsMask & (1 << i)) !== 0);
@@ -193,13 +219,21 @@ function makeSignature(operator: Operator, inputs: readonly Tensor[], constants:
 }
 
 /** Number of all signatures that differ only in sizes: operator, constants, dtypes, ranks, and where sizes are 0 or 1 or strides 0. */
-function patternOf(operator: Operator, views: readonly View[], constants: Constants, callDims: number, needs: number, outs: readonly View[]): number {
+function patternOf(
+  operator: Operator,
+  views: readonly View[],
+  constants: Constants,
+  callDims: number,
+  needs: number,
+  outs: readonly View[],
+): number {
   let id = operatorId.get(operator);
   if (id === undefined) {
     id = operatorIds++;
     operatorId.set(operator, id);
   }
-  const form = (v: View): string => `${v.dtype.id}${v.shape.map((d, i) => (d < 2 ? d : v.strides[i] === 0 ? 'b' : v.strides[i] === 1 ? 'u' : 'n')).join('')}`;
+  const form = (v: View): string =>
+    `${v.dtype.id}${v.shape.map((d, i) => (d < 2 ? d : v.strides[i] === 0 ? 'b' : v.strides[i] === 1 ? 'u' : 'n')).join('')}`;
   const key = `${id}|${constants.id}|${views.map(form)}|${callDims}|${needs}|${outs.map(form)}`;
   let pattern = patterns.get(key);
   if (pattern === undefined) {

@@ -4,8 +4,9 @@
  * The class has state and the few things that are not operators; every operator is declared in `ops/` and becomes a method there
  * (`ops/methods.ts`), typed by the same table.
  */
-import { Edge, Tape, type Version } from '../autograd/tape.ts';
+
 import { modes } from '../autograd/modes.ts';
+import { Edge, Tape, type Version } from '../autograd/tape.ts';
 import type { DType } from '../dtype/dtype.ts';
 import { Value } from '../graph/node.ts';
 import { makeView, type View } from '../shape/view.ts';
@@ -55,8 +56,9 @@ export class Tensor {
   get [brand](): true {
     return true;
   }
+  /** By brand, so that two copies of the package get along; subclasses by prototype. */
   static [Symbol.hasInstance](x: unknown): boolean {
-    return typeof x === 'object' && x !== null && (x as { [brand]?: true })[brand] === true && (this === Tensor || Function.prototype[Symbol.hasInstance].call(this, x));
+    return typeof x === 'object' && x !== null && (x as { [brand]?: true })[brand] === true;
   }
 
   get shape(): number[] {
@@ -104,7 +106,9 @@ export class Tensor {
     if (requires_grad === this.requires_grad) return this;
     if (!requires_grad) {
       if (!this.is_leaf)
-        throw new Error('you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn\'t require differentiation use var_no_grad = var.detach().');
+        throw new Error(
+          "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().",
+        );
       this.tape = new Tape(null, 0, null);
       return this;
     }

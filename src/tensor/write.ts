@@ -26,7 +26,9 @@ function checkWritable(self: Tensor): void {
     throw new Error('a view of a leaf Variable that requires grad is being used in an in-place operation.');
   }
   if (self.inference && !modes.inference && modes.grad && self.requires_grad)
-    throw new Error('Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update.');
+    throw new Error(
+      'Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update.',
+    );
   if (!isNonOverlapping(self.view_.shape, self.view_.strides))
     throw new Error(
       'unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation.',
@@ -34,7 +36,8 @@ function checkWritable(self: Tensor): void {
 }
 
 /** True when the tensor is its storage's whole memory in row-major order. */
-const isWhole = (t: Tensor): boolean => t.offset === 0 && t.view_.contiguous && t.view_.numel === t.storage.value.size && t.dtype === t.storage.value.dtype;
+const isWhole = (t: Tensor): boolean =>
+  t.offset === 0 && t.view_.contiguous && t.view_.numel === t.storage.value.size && t.dtype === t.storage.value.dtype;
 
 /** Computes a result and writes it into `self`; nothing has changed if the computation throws. */
 export function writeInto(self: Tensor, compute: () => Tensor): Tensor {
@@ -57,7 +60,14 @@ export function assign(self: Tensor, value: Tensor): void {
   }
   let fitted = value;
   const fits = value.dtype === self.dtype && value.view_.shape.join() === shape.join();
-  const own = isWhole(self) && fits && isWhole(value) && value.storage.value.buffer === null && value.storage.value.node !== null && value !== self && !heldElsewhere(value);
+  const own =
+    isWhole(self) &&
+    fits &&
+    isWhole(value) &&
+    value.storage.value.buffer === null &&
+    value.storage.value.node !== null &&
+    value !== self &&
+    !heldElsewhere(value);
   if (!own && (isWhole(self) || !fits))
     fitted = record(fit as never, [value], {
       constants: constantsOf(`fit:${shape.length}:${self.dtype.name}`, () => ({ rank: shape.length, dtype: self.dtype })),
@@ -70,7 +80,10 @@ export function assign(self: Tensor, value: Tensor): void {
     const size = self.storage.value.size;
     const flat = makeView(self.dtype, self.device, [size]);
     const memory = new Tensor(self.storage, flat, 0, self.tape, self.version);
-    replace(self, record(storeWindow as never, [memory, fitted], { dims: [...self.view_.strides, self.offset], donor: self, hidden: true })[0]);
+    replace(
+      self,
+      record(storeWindow as never, [memory, fitted], { dims: [...self.view_.strides, self.offset], donor: self, hidden: true })[0],
+    );
   }
   self.version.count++;
 }

@@ -3,8 +3,8 @@
  * launches, stages, bytes and the arena are counted without hardware. Memory reads as zeros.
  */
 import type { Buffer } from '../../graph/node.ts';
-import * as dims from '../../shape/dim.ts';
 import { accessOf, type ProgramPlan } from '../../schedule/plan.ts';
+import * as dims from '../../shape/dim.ts';
 import { Arena } from '../arena.ts';
 import type { Backend, Bindings, Executable, MemoryStats } from '../interface.ts';
 

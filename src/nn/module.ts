@@ -1,0 +1,258 @@
+/**
+ * Module: a function object. Calling it calls `forward`; its fields that are parameters, buffers or modules are found by looking at them.
+ *
+ * The outermost call opens a module scope: what was made inside and cannot be reached from the result, the arguments or the module's fields
+ * when it returns is presumed dead. Hooks are not here.
+ */
+import { no_grad } from '../autograd/modes.ts';
+import { DType } from '../dtype/dtype.ts';
+import { toTensor } from '../ops/conversion.ts';
+import { Tensor } from '../ops/methods.ts';
+import { openEngines } from '../tensor/devices.ts';
+import { closeScope, currentScope, type ModuleScope, openScope, presumeDead } from '../tensor/scope.ts';
+import { isParameter, moveInPlace, type Parameter } from './parameter.ts';
+
+/** Buffer names of a module; false: not part of the state dict. */
+const bufferNames = new WeakMap<object, Map<string, boolean>>();
+/** The last part of the path at which a module was found. */
+const localNames = new WeakMap<object, string>();
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the constructor returns a function, so the call signature is there.
+export type Module = (...args: Parameters<this['forward']>) => ReturnType<this['forward']>;
+
+type Fields = Record<string, unknown>;
+const fieldsOf = (m: Module): [string, unknown][] => Object.entries(m as unknown as Fields);
+export type StateDict = Map<string, Tensor>;
+export type Loadable = ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>;
+
+/** https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface.
+export class Module {
+  declare training: boolean;
+
+  constructor() {
+    const self = ((...args: never[]) => callModule(self, args)) as unknown as Module;
+    const fields = self as unknown as Fields;
+    delete fields['name'];
+    delete fields['length'];
+    Object.setPrototypeOf(self, new.target.prototype);
+    bufferNames.set(self, new Map());
+    self.training = true;
+    // biome-ignore lint/correctness/noConstructorReturn: a module is this function.
+    return self;
+  }
+
+  forward(..._args: never[]): unknown {
+    throw new Error(`Module [${this.constructor.name}] is missing the required "forward" function`);
+  }
+
+  named_children(): [string, Module][] {
+    return fieldsOf(this).filter((entry): entry is [string, Module] => entry[1] instanceof Module);
+  }
+  children(): Module[] {
+    return [...new Set(this.named_children().map(([, m]) => m))];
+  }
+  named_modules(prefix = ''): [string, Module][] {
+    const seen = new Set<Module>();
+    const out: [string, Module][] = [];
+    const visit = (path: string, m: Module): void => {
+      if (seen.has(m)) return;
+      seen.add(m);
+      out.push([path, m]);
+      for (const [name, child] of m.named_children()) visit(joined(path, name), child);
+    };
+    visit(prefix, this);
+    return out;
+  }
+  modules(): Module[] {
+    return this.named_modules().map(([, m]) => m);
+  }
+  named_parameters(prefix = ''): [string, Parameter][] {
+    return collect(this, prefix, ownParameters);
+  }
+  parameters(): Parameter[] {
+    return this.named_parameters().map(([, p]) => p);
+  }
+  named_buffers(prefix = ''): [string, Tensor][] {
+    return collect(this, prefix, ownBuffers);
+  }
+  buffers(): Tensor[] {
+    return this.named_buffers().map(([, b]) => b);
+  }
+  register_buffer(name: string, tensor: Tensor | null, persistent = true): void {
+    bufferNames.get(this)!.set(name, persistent);
+    (this as unknown as Fields)[name] = tensor;
+  }
+  register_parameter(name: string, parameter: Parameter | null): void {
+    if (parameter !== null && !isParameter(parameter))
+      throw new TypeError(`cannot assign a Tensor to parameter '${name}' (torch.nn.Parameter or null required)`);
+    (this as unknown as Fields)[name] = parameter;
+  }
+  train(mode = true): this {
+    for (const m of this.modules()) m.training = mode;
+    return this;
+  }
+  eval(): this {
+    return this.train(false);
+  }
+  requires_grad_(requires_grad = true): this {
+    for (const p of this.parameters()) p.requires_grad_(requires_grad);
+    return this;
+  }
+  zero_grad(set_to_none = true): void {
+    for (const p of this.parameters()) clearGrad(p, set_to_none);
+  }
+  apply(fn: (module: Module) => void): this {
+    for (const child of this.children()) child.apply(fn);
+    fn(this);
+    return this;
+  }
+  /** To a device, or floating-point parameters and buffers to a dtype; in place. */
+  to(...targets: readonly (string | DType)[]): this {
+    no_grad(() => {
+      for (const t of [...this.parameters(), ...this.buffers()]) {
+        for (const target of targets) {
+          if (target instanceof DType && !t.is_floating_point()) continue;
+          moveInPlace(t, toTensor(t, target) as Tensor);
+          if (t.grad_ !== null) moveInPlace(t.grad_ as Tensor, toTensor(t.grad_, target) as Tensor);
+        }
+      }
+    });
+    return this;
+  }
+
+  state_dict(): StateDict {
+    const out: StateDict = new Map();
+    for (const [name, t] of stateOf(this)) out.set(name, t.detach() as Tensor);
+    return out;
+  }
+  load_state_dict(state: Loadable, strict = true): { missing_keys: string[]; unexpected_keys: string[] } {
+    const given = new Map<string, Tensor>(state instanceof Map ? state : Object.entries(state));
+    const own = stateOf(this);
+    const missing_keys = own.filter(([name]) => !given.has(name)).map(([name]) => name);
+    const known = new Set(own.map(([name]) => name));
+    const unexpected_keys = [...given.keys()].filter((name) => !known.has(name));
+    const errors: string[] = [];
+    const quoted = (names: readonly string[]): string => names.map((n) => `"${n}"`).join(', ');
+    if (strict && missing_keys.length > 0) errors.push(`Missing key(s) in state_dict: ${quoted(missing_keys)}. `);
+    if (strict && unexpected_keys.length > 0) errors.push(`Unexpected key(s) in state_dict: ${quoted(unexpected_keys)}. `);
+    no_grad(() => {
+      for (const [name, t] of own) {
+        const source = given.get(name);
+        if (source === undefined) continue;
+        if (source.shape.join() === t.shape.join()) t.copy_(source);
+        else
+          errors.push(
+            `size mismatch for ${name}: copying a param with shape torch.Size([${source.shape.join(', ')}]) from checkpoint, the shape in current model is torch.Size([${t.shape.join(', ')}]).`,
+          );
+      }
+    });
+    if (errors.length > 0) throw new Error(`Error(s) in loading state_dict for ${this.constructor.name}:\n\t${errors.join('\n\t')}`);
+    return { missing_keys, unexpected_keys };
+  }
+}
+
+/** Every name, shared tensors included: what a state dict holds. (Not private methods: those would be on the object that the constructor replaces.) */
+function stateOf(root: Module): [string, Tensor][] {
+  const out: [string, Tensor][] = [];
+  const visit = (m: Module, path: string): void => {
+    const names = bufferNames.get(m)!;
+    for (const [name, t] of [...ownParameters(m), ...ownBuffers(m).filter(([n]) => names.get(n))]) out.push([joined(path, name), t]);
+    for (const [name, child] of m.named_children()) visit(child, joined(path, name));
+  };
+  visit(root, '');
+  return out;
+}
+function collect(root: Module, prefix: string, own: (m: Module) => [string, Tensor][]): [string, Tensor][] {
+  const seen = new Set<Tensor>();
+  const out: [string, Tensor][] = [];
+  for (const [path, m] of root.named_modules(prefix))
+    for (const [name, t] of own(m)) {
+      if (seen.has(t)) continue;
+      seen.add(t);
+      out.push([joined(path, name), t]);
+    }
+  return out;
+}
+const joined = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`);
+const ownParameters = (m: Module): [string, Parameter][] => fieldsOf(m).filter((e): e is [string, Parameter] => isParameter(e[1]));
+function ownBuffers(m: Module): [string, Tensor][] {
+  const fields = m as unknown as Fields;
+  return [...bufferNames.get(m)!.keys()].flatMap((name): [string, Tensor][] =>
+    fields[name] instanceof Tensor ? [[name, fields[name]]] : [],
+  );
+}
+
+/** Forgets a gradient, or makes it zero. */
+export function clearGrad(p: Tensor, set_to_none: boolean): void {
+  if (p.grad_ === null) return;
+  if (!set_to_none) {
+    const grad = p.grad_ as Tensor;
+    no_grad(() => grad.zero_());
+    return;
+  }
+  p.grad_ = null;
+  p.gradSeen = false;
+}
+
+// ---- calls
+
+function callModule(self: Module, args: readonly never[]): unknown {
+  const outer = currentScope();
+  const scope = outer ?? openScope();
+  if (outer === null && !localNames.has(self)) nameTree(self);
+  scope.path.push(localNames.get(self) ?? self.constructor.name);
+  let returned = false;
+  try {
+    const result = self.forward(...args);
+    returned = true;
+    if (outer === null && !isDeferred(result)) finish(scope, [result, args, self]);
+    return result;
+  } finally {
+    scope.path.pop();
+    if (outer === null) {
+      closeScope();
+      if (returned) for (const engine of openEngines()) engine.anchor();
+    }
+  }
+}
+
+function nameTree(root: Module): void {
+  for (const [path, m] of root.named_modules())
+    localNames.set(m, path === '' ? root.constructor.name : path.slice(path.lastIndexOf('.') + 1));
+}
+
+function isDeferred(x: unknown): boolean {
+  if (typeof x !== 'object' || x === null || x instanceof Tensor) return false;
+  const { then, next } = x as { then?: unknown; next?: unknown };
+  return typeof then === 'function' || typeof next === 'function';
+}
+
+const containerDepth = 4;
+
+function finish(scope: ModuleScope, roots: readonly unknown[]): void {
+  if (scope.made.length === 0) return;
+  const reachable = new Set<unknown>();
+  const depthOf = new Map<object, number>();
+  const visit = (x: unknown, depth: number): void => {
+    if (x === null || (typeof x !== 'object' && typeof x !== 'function') || ArrayBuffer.isView(x)) return;
+    if (x instanceof Tensor) {
+      reachable.add(x.storage);
+      if (x.grad_ !== null) reachable.add(x.grad_.storage);
+      return;
+    }
+    // A module inside a module costs no depth.
+    const left = x instanceof Module ? containerDepth : depth;
+    if (left < 0 || (depthOf.get(x) ?? -1) >= left) return;
+    depthOf.set(x, left);
+    if (Array.isArray(x) || x instanceof Set) for (const y of x) visit(y, left - 1);
+    else if (x instanceof Map)
+      for (const [k, y] of x) {
+        visit(k, left - 1);
+        visit(y, left - 1);
+      }
+    else for (const y of Object.values(x)) visit(y, left - 1);
+  };
+  for (const root of roots) visit(root, containerDepth);
+  presumeDead(scope, reachable);
+}

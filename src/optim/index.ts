@@ -1,0 +1,4 @@
+/** The `optim` namespace. */
+export { AdamW, type AdamWOptions } from './adamw.ts';
+export { Optimizer, type OptimizerState, type ParamGroup } from './optimizer.ts';
+export { SGD, type SGDOptions } from './sgd.ts';

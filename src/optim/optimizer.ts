@@ -1,0 +1,99 @@
+/**
+ * Optimizer: parameter groups, state by parameter, and the frame of a step (no recording, then everything pending is computed, so that every
+ * step is one program). Closures, hooks and `foreach` variants are not here.
+ */
+import { no_grad } from '../autograd/modes.ts';
+import { clearGrad } from '../nn/module.ts';
+import type { Tensor } from '../ops/methods.ts';
+import { engineOf } from '../tensor/devices.ts';
+
+export type ParamGroup<O extends object> = { params: Tensor[] } & O;
+export type GroupInput<O extends object> = { readonly params: Iterable<Tensor> } & Partial<O>;
+export type ParameterState = Record<string, Tensor | number>;
+export interface OptimizerState<O extends object> {
+  readonly state: Readonly<Record<string, ParameterState>>;
+  readonly param_groups: readonly ({ readonly params: readonly number[] } & O)[];
+}
+
+const isTensor = (x: object): x is Tensor => 'storage' in x;
+
+export abstract class Optimizer<O extends object> {
+  readonly param_groups: ParamGroup<O>[] = [];
+  readonly state: Map<Tensor, ParameterState> = new Map();
+  readonly defaults: O;
+
+  constructor(params: Iterable<Tensor | GroupInput<O>>, defaults: O) {
+    this.defaults = defaults;
+    const list = [...params];
+    if (list.length === 0) throw new Error('optimizer got an empty parameter list');
+    const loose = list.filter(isTensor);
+    if (loose.length > 0) this.add_param_group({ params: loose } as unknown as GroupInput<O>);
+    for (const group of list) if (!isTensor(group)) this.add_param_group(group);
+  }
+  add_param_group(group: GroupInput<O>): void {
+    const params = [...group.params];
+    for (const p of params) {
+      if (!p.is_leaf) throw new Error("can't optimize a non-leaf Tensor");
+      if (this.param_groups.some((g) => g.params.includes(p))) throw new Error('some parameters appear in more than one parameter group');
+    }
+    this.param_groups.push({ ...this.defaults, ...group, params } as ParamGroup<O>);
+  }
+  zero_grad(set_to_none = true): void {
+    for (const p of this.#all()) clearGrad(p, set_to_none);
+  }
+  step(): void {
+    const devices = new Set<string>();
+    no_grad(() => {
+      for (const group of this.param_groups)
+        for (const p of group.params) {
+          if (p.grad_ === null) continue;
+          devices.add(p.device);
+          let state = this.state.get(p);
+          if (state === undefined) {
+            state = {};
+            this.state.set(p, state);
+          }
+          this.update(p, p.grad_ as Tensor, state, group);
+        }
+    });
+    for (const device of devices) engineOf(device).flush();
+  }
+  /** One parameter's step. */
+  protected abstract update(p: Tensor, grad: Tensor, state: ParameterState, group: O): void;
+
+  state_dict(): OptimizerState<O> {
+    const index = new Map(this.#all().map((p, i) => [p, i] as const));
+    const state: Record<string, ParameterState> = {};
+    for (const [p, s] of this.state) state[String(index.get(p)!)] = { ...s };
+    return { state, param_groups: this.param_groups.map((g) => ({ ...g, params: g.params.map((p) => index.get(p)!) })) };
+  }
+  load_state_dict(saved: OptimizerState<O>): void {
+    if (saved.param_groups.length !== this.param_groups.length)
+      throw new Error('loaded state dict has a different number of parameter groups');
+    if (saved.param_groups.some((g, i) => g.params.length !== this.param_groups[i].params.length))
+      throw new Error("loaded state dict contains a parameter group that doesn't match the size of optimizer's group");
+    this.state.clear();
+    saved.param_groups.forEach((g, i) => {
+      const { params } = this.param_groups[i];
+      Object.assign(this.param_groups[i], g, { params });
+      g.params.forEach((number, k) => {
+        const from = saved.state[String(number)];
+        if (from !== undefined) this.state.set(params[k], loaded(from, params[k]));
+      });
+    });
+  }
+  #all(): Tensor[] {
+    return this.param_groups.flatMap((g) => g.params);
+  }
+}
+
+/** A copy of a parameter's state on its device; PyTorch's `step` is a tensor, ours a number. */
+function loaded(from: ParameterState, p: Tensor): ParameterState {
+  const out: ParameterState = {};
+  for (const [name, x] of Object.entries(from))
+    out[name] =
+      typeof x === 'number' ? x : name === 'step' ? Number(x.item()) : (x.to({ device: p.device, dtype: p.dtype, copy: true }) as Tensor);
+  return out;
+}
+
+export const zerosLike = (p: Tensor): Tensor => p.to({ copy: true }).detach().zero_() as Tensor;
