@@ -17,8 +17,9 @@ const bufferNames = new WeakMap<object, Map<string, boolean>>();
 /** The last part of the path at which a module was found. */
 const localNames = new WeakMap<object, string>();
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the constructor returns a function, so the call signature is there.
-export type Module = (...args: Parameters<this['forward']>) => ReturnType<this['forward']>;
+export interface Module {
+  (...args: Parameters<this['forward']>): ReturnType<this['forward']>;
+}
 
 type Fields = Record<string, unknown>;
 const fieldsOf = (m: Module): [string, unknown][] => Object.entries(m as unknown as Fields);
@@ -26,7 +27,6 @@ export type StateDict = Map<string, Tensor>;
 export type Loadable = ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>;
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html */
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface.
 export class Module {
   declare training: boolean;
 
