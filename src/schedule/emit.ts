@@ -160,6 +160,11 @@ export class Emitter {
         return b.cast('i64', this.index(indices[body.axis]));
       case 'scalar': {
         this.operations++;
+        // A comparison of positions (a causal mask) needs no 64-bit lanes: it is index arithmetic, like a pad's bounds.
+        if (body.fn === 'lt' || body.fn === 'le' || body.fn === 'eq' || body.fn === 'ne') {
+          const [left, right] = body.srcs.map((src) => (src.dtype.kind === 'int' ? this.#symbolic(src, indices) : null));
+          if (left && right) return b.scalar(body.fn, this.index(left), this.index(right));
+        }
         const out = b.scalar(body.fn, ...body.srcs.map((s) => this.at(s, indices, mask)));
         const rounds = isNarrow(prim.dtype) && (prim.dtype.is_floating_point ? body.fn !== 'select' : wraps.has(body.fn));
         return rounds ? b.round(prim.dtype, out) : out;
