@@ -107,3 +107,10 @@ test('a shape error records nothing and says what PyTorch says', () => {
   expect(() => a.add(torch.ones(4))).toThrow('The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1');
   expect(a.sum().item()).toBe(6);
 });
+
+test('an index that is already in memory is checked at the call', () => {
+  const table = torch.ones(3, 2);
+  expect(() => F.embedding(torch.tensor([0n, 3n]), table)).toThrow('index out of range in self');
+  expect(() => F.cross_entropy(torch.ones(2, 3), torch.tensor([0n, 5n]))).toThrow('Target 5 is out of bounds.');
+  expect(F.cross_entropy(torch.ones(2, 3), torch.tensor([0n, -100n])).item()).toBeCloseTo(Math.log(3), 5);
+});

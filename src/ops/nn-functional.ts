@@ -9,6 +9,7 @@ import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { declare, overload } from './declare.ts';
 import { shapeList, wrapDim } from './dims.ts';
+import { indexOutside } from './host-index.ts';
 import { linearOf, matmulPrims } from './matmul.ts';
 import { squeezeOf, unsqueezeOf } from './shape.ts';
 
@@ -227,6 +228,8 @@ function crossEntropyOf(x: Tensor, target: Tensor, weight: Tensor | null, reduct
   }
   if (weight !== null && (weight.ndim !== 1 || weight.view_.shape[0] !== x.view_.shape[axis]))
     throw new Error(`cross_entropy: weight tensor should be defined either for all or no classes`);
+  const wrong = indexOutside(target, 0, x.view_.shape[axis], ignore);
+  if (wrong !== null) throw new RangeError(`Target ${wrong} is out of bounds.`);
   const compute = computationDtype(x.dtype);
   const constants = constantsOf(
     `cross_entropy:${axis}:${reduction}:${weight !== null}:${compute.name}:${smoothing !== 0}`,
@@ -372,6 +375,7 @@ export const nnFunctional = {
           `Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got torch.${input.dtype.name === 'float32' ? 'FloatTensor' : input.dtype.name} instead (while checking arguments for embedding)\nhint: indices are integers: make them with { dtype: torch.int64 } or bigint literals`,
         );
       const rows = weight.view_.shape[0];
+      if (indexOutside(input, 0, rows) !== null) throw new RangeError('index out of range in self');
       const pad = padding === null ? null : padding < 0 ? padding + rows : padding;
       return record(embeddingOperator as never, [weight, input], {
         constants: constantsOf(`embedding:${pad}`, () => ({ padding: pad })),
@@ -405,7 +409,10 @@ export const nnFunctional = {
     },
     overload(
       'scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor',
-      (q, k, v, mask, _dropout, causal, scale, gqa) => attentionOf(q, k, v, mask, causal, scale, gqa),
+      (q, k, v, mask, dropout, causal, scale, gqa) => {
+        if (dropout !== 0) throw new Error('scaled_dot_product_attention: dropout_p other than 0 is not supported on this device');
+        return attentionOf(q, k, v, mask, causal, scale, gqa);
+      },
     ),
   ),
 };
