@@ -56,7 +56,7 @@ export class Tensor {
   get [brand](): true {
     return true;
   }
-  /** By brand, so that two copies of the package get along; subclasses by prototype. */
+  /** By brand, so that two copies of the package get along. */
   static [Symbol.hasInstance](x: unknown): boolean {
     return typeof x === 'object' && x !== null && (x as { [brand]?: true })[brand] === true;
   }

@@ -1,6 +1,6 @@
 /**
  * Every debug flag, declared once. Each is read from the environment as MAGPIE_<NAME> when the package loads, and may be set in code.
- * `docs/flags.md` is generated from this table.
+ * MAGPIE_ISA, MAGPIE_THREADS and MAGPIE_MEMORY are still read where they are used (backend/cpu, backend/wasm), not here.
  */
 type FlagType = 'boolean' | 'number' | 'string';
 interface FlagInfo {
