@@ -61,6 +61,7 @@ export class ProgramArguments {
   readonly #scalarWords: ParamWord[] = [];
   /** Word and offset in the arena: temporaries and workspaces, for the symbols at hand. */
   #arenaUses: Uses = { words: [], offsets: [] };
+  #temporaryOffsets: readonly number[] = [];
   #arenaAddress = -1;
   #arenaBytes = 0;
   #symbols: number[] | null = null;
@@ -90,6 +91,7 @@ export class ProgramArguments {
       // A cache line of its own for each block.
       word = Math.ceil(word / 8) * 8;
       firstWord.push(word);
+      if (step.kind === 'host') continue;
       if (step.kind === 'matmul') {
         word += matmulWords;
         continue;
@@ -108,6 +110,10 @@ export class ProgramArguments {
     this.#scalars = new Array<undefined>(this.#scalarWords.length).fill(undefined);
   }
 
+  /** Where a temporary lies in the arena, for the symbols at hand. */
+  temporaryOffset(buffer: number): number {
+    return this.#temporaryOffsets[buffer];
+  }
   /** Bytes of arena that a run needs with the symbols at hand. */
   get arenaBytes(): number {
     return this.#arenaBytes;
@@ -139,6 +145,7 @@ export class ProgramArguments {
     this.#symbols = null;
     const { steps, stages } = this.#plan;
     const layout = this.#arena.layout(symbols);
+    this.#temporaryOffsets = layout.offsets;
     const uses: Uses = { words: [], offsets: [] };
     for (const { word, buffer } of this.#temporaries) push(uses, word, layout.offsets[buffer]);
     for (const slot of [...this.#externals, ...this.#outputs]) {

@@ -33,7 +33,7 @@ export function legalizeMatmuls(plan: ProgramPlan, support: MatmulSupport): Prog
       steps.push(s);
       stages.push(at);
     };
-    if (step.kind === 'kernel') put(step, stage);
+    if (step.kind !== 'matmul') put(step, stage);
     else legalize(step, support, buffers, (s, when) => put(s, stage + when));
   });
   if (steps.length === plan.steps.length && steps.every((s, i) => s === plan.steps[i])) return plan;

@@ -7,7 +7,7 @@
  */
 import type { DType } from '../dtype/dtype.ts';
 import type { Dim } from '../shape/dim.ts';
-import { input, Prim, type PrimBody, param } from './prim.ts';
+import { input, Prim, type PrimBody, param, resultsOf } from './prim.ts';
 import { topological, vjp } from './vjp.ts';
 
 /** What a body gets beside its inputs: constants (part of the signature), dims (integers that may become symbols), params (numbers that change freely). */
@@ -64,6 +64,10 @@ export function substitute(roots: readonly Prim[], replacements: ReadonlyMap<Pri
   for (const p of topological(roots, (q) => replacements.has(q))) {
     if (done.has(p)) continue;
     const changed = p.srcs.some((s) => done.get(s) !== s);
+    if (changed && p.body.op === 'result') {
+      done.set(p, resultsOf(done.get(p.srcs[0])!)[p.body.index]);
+      continue;
+    }
     done.set(p, changed ? new Prim({ ...p.body, srcs: p.srcs.map((s) => done.get(s)!) } as PrimBody, p.shape, p.dtype) : p);
   }
   return roots.map((r) => done.get(r)!);
@@ -86,6 +90,8 @@ const recomputable = (p: Prim): boolean => {
     case 'bitcast':
     case 'view':
     case 'pad':
+    case 'complex':
+    case 'part':
       return true;
     default:
       return false;
@@ -126,7 +132,7 @@ function cut<C>(
     if (seedAt >= 0) source = { from: 'grad', index: seedAt };
     else if (inputIndex.has(p)) source = { from: 'input', index: inputIndex.get(p)! };
     else if (forward.has(p) && outputIndex.has(p) && !isLeafPrim(p)) source = { from: 'output', index: outputIndex.get(p)! };
-    else if (forward.has(p) && !recomputable(p)) {
+    else if ((forward.has(p) || (p.body.op === 'result' && forward.has(p.srcs[0]))) && !recomputable(p)) {
       source = { from: 'hidden', index: hidden.length };
       hidden.push(p);
     }

@@ -13,6 +13,7 @@ import type { ReduceKind } from '../kernel/ir.ts';
 import { type ScalarOp, scalarOps } from '../kernel/scalar.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
+import type { LibraryFunction } from './library.ts';
 
 export type PrimBody =
   | { readonly op: 'input'; readonly slot: number }
@@ -41,7 +42,26 @@ export type PrimBody =
   /** A copy of base whose window (as in `view`) is overwritten. srcs = base, value. */
   | { readonly op: 'store'; readonly srcs: readonly [Prim, Prim]; readonly strides: readonly Dim[]; readonly offset: Dim }
   /** Parts joined along `axis`. */
-  | { readonly op: 'cat'; readonly srcs: readonly Prim[]; readonly axis: number };
+  | { readonly op: 'cat'; readonly srcs: readonly Prim[]; readonly axis: number }
+  /** All results of a library function at once; seen only through `result`. `ins` and `outs` are the types as the function knows them. */
+  | {
+      readonly op: 'library';
+      readonly fn: LibraryFunction;
+      readonly constants: unknown;
+      readonly srcs: readonly Prim[];
+      readonly ins: readonly PrimType[];
+      readonly outs: readonly PrimType[];
+    }
+  /** Result `index` of a library call. */
+  | { readonly op: 'result'; readonly srcs: readonly [Prim]; readonly index: number }
+  /** A complex number of two reals, and back. `schedule/complex.ts` replaces all complex prims by pairs before fusion. */
+  | { readonly op: 'complex'; readonly srcs: readonly [Prim, Prim] }
+  | { readonly op: 'part'; readonly part: 'real' | 'imag'; readonly srcs: readonly [Prim] };
+
+export interface PrimType {
+  readonly shape: readonly Dim[];
+  readonly dtype: DType;
+}
 
 export type PrimOp = PrimBody['op'];
 export type Operand = Prim | number | bigint | boolean;
@@ -138,6 +158,25 @@ export class Prim {
   }
   bitcast(dtype: DType): Prim {
     return new Prim({ op: 'bitcast', srcs: [this] }, this.shape, dtype);
+  }
+
+  // ---- complex numbers
+  /** Real part; of a real number, itself. */
+  get real(): Prim {
+    return this.#part('real');
+  }
+  /** Imaginary part; of a real number, zero. */
+  get imag(): Prim {
+    return this.dtype.is_complex ? this.#part('imag') : constant(0, this.dtype).expand(this.shape);
+  }
+  #part(part: 'real' | 'imag'): Prim {
+    if (!this.dtype.is_complex) return this;
+    if (this.body.op === 'complex') return this.body.srcs[part === 'real' ? 0 : 1];
+    return new Prim({ op: 'part', part, srcs: [this] }, this.shape, this.dtype.real);
+  }
+  /** The conjugate; of a real number, itself: gradient rules may say `conj()` everywhere. */
+  conj(): Prim {
+    return this.dtype.is_complex ? complexOf(this.real, this.imag.neg()) : this;
   }
 
   // ---- movement
@@ -254,6 +293,30 @@ export function constant(value: number | bigint | boolean, dtype: DType): Prim {
   return new Prim({ op: 'const', value: held }, [], dtype);
 }
 export const full = (shape: readonly Dim[], value: number | bigint | boolean, dtype: DType): Prim => constant(value, dtype).expand(shape);
+
+/** re + im i. Both float32 or both float64, broadcast. */
+export function complexOf(re: Prim, im: Prim): Prim {
+  const shape = broadcast([re.shape, im.shape]);
+  return new Prim({ op: 'complex', srcs: [re.expand(shape), im.expand(shape)] }, shape, re.dtype.complex);
+}
+
+/** Calls a library function: one prim a result. */
+export function callLibrary<C>(fn: LibraryFunction<C>, srcs: readonly Prim[], outs: readonly PrimType[], constants: C): Prim[] {
+  const ins = srcs.map(({ shape, dtype }) => ({ shape, dtype }));
+  const call = new Prim({ op: 'library', fn: fn as LibraryFunction, constants, srcs, ins, outs }, outs[0].shape, outs[0].dtype);
+  return resultsOf(call);
+}
+const libraryResults = new WeakMap<Prim, Prim[]>();
+/** The results of a library call, always the same prims. */
+export function resultsOf(call: Prim): Prim[] {
+  if (call.body.op !== 'library') throw new Error('internal: not a library call');
+  let results = libraryResults.get(call);
+  if (results === undefined) {
+    results = call.body.outs.map((t, index) => new Prim({ op: 'result', srcs: [call], index }, t.shape, t.dtype));
+    libraryResults.set(call, results);
+  }
+  return results;
+}
 
 export function cat(parts: readonly Prim[], axis: number): Prim {
   if (parts.length === 1) return parts[0];

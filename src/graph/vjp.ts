@@ -7,7 +7,7 @@
 import type { ScalarOp } from '../kernel/scalar.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
-import { full, iota, type Prim, rowMajor, sameShape } from './prim.ts';
+import { complexOf, full, iota, type Prim, resultsOf, rowMajor, sameShape } from './prim.ts';
 
 type ScalarRule = (g: Prim, out: Prim, ...args: Prim[]) => (Prim | null)[];
 
@@ -246,6 +246,13 @@ function gradientsOf(out: Prim, g: Prim): (Prim | null)[] {
         return piece;
       });
     }
+    case 'complex':
+      return [g.real, g.imag];
+    case 'part':
+      return body.part === 'real' ? [complexOf(g, full(g.shape, 0, g.dtype))] : [complexOf(full(g.shape, 0, g.dtype), g)];
+    case 'library':
+    case 'result':
+      throw new Error('internal: library calls are walked as a whole');
     default:
       return body satisfies never;
   }
@@ -315,10 +322,19 @@ export function vjp(seeds: readonly (readonly [Prim, Prim])[], wrt: readonly Pri
   for (let i = order.length - 1; i >= 0; i--) {
     const p = order[i];
     if (!needed.has(p)) continue;
+    if (p.body.op === 'library') {
+      // All its results have been visited: each left its gradient.
+      const grads = libraryGradients(p, total);
+      p.srcs.forEach((src, k) => {
+        const grad = grads[k];
+        if (grad && needed.has(src)) addTo(src, grad);
+      });
+      continue;
+    }
     const g = total(p);
     if (g === null) continue;
     contributions.set(p, [g]);
-    if (wanted.has(p)) continue;
+    if (wanted.has(p) || p.body.op === 'result') continue;
     const grads = gradientsOf(p, g);
     p.srcs.forEach((src, k) => {
       const grad = grads[k];
@@ -326,6 +342,16 @@ export function vjp(seeds: readonly (readonly [Prim, Prim])[], wrt: readonly Pri
     });
   }
   return wrt.map(total);
+}
+
+function libraryGradients(call: Prim, total: (p: Prim) => Prim | null): readonly (Prim | null)[] {
+  if (call.body.op !== 'library') throw new Error('internal: not a library call');
+  const { fn, constants } = call.body;
+  const results = resultsOf(call);
+  const grads = results.map(total);
+  if (grads.every((g) => g === null)) return call.srcs.map(() => null);
+  if (fn.vjp === undefined) throw new Error(`internal: ${fn.name} has no gradient rule`);
+  return fn.vjp(grads, call.srcs, results, constants);
 }
 
 /** Reduces a gradient to the shape of an operand that was broadcast. */

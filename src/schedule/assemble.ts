@@ -178,7 +178,8 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
 
 function renameBuffers(step: Step, memory: (b: number) => number): Step {
   if (step.kind === 'kernel') return { ...step, buffers: step.buffers.map(memory) };
-  const rename = (o: Extract<Step, { kind: 'matmul' }>['a']): typeof o => ({ ...o, buffer: memory(o.buffer) });
+  const rename = <T extends { readonly buffer: number }>(o: T): T => ({ ...o, buffer: o.buffer < 0 ? -1 : memory(o.buffer) });
+  if (step.kind === 'host') return { ...step, inputs: step.inputs.map(rename), outputs: step.outputs.map(rename) };
   return { ...step, a: rename(step.a), b: rename(step.b), c: rename(step.c) };
 }
 

@@ -244,7 +244,12 @@ export class Emitter {
       case 'scatter':
       case 'store':
       case 'cat':
+      case 'library':
+      case 'result':
         throw new Error(`internal: ${body.op} has no place in memory`);
+      case 'complex':
+      case 'part':
+        throw new Error(`internal: ${body.op} was not lowered to pairs`);
       default:
         return body satisfies never;
     }

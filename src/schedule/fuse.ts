@@ -21,7 +21,7 @@ import { axisIndex, delinearize, type Index, type LoopAxis, linear, stridesIn } 
 
 export type GroupKind = 'point' | 'row' | 'column' | 'single';
 
-/** Roots computed by one kernel. `single`: a product, scatter, store or cat, which is never merged. */
+/** Roots computed by one kernel. `single`: a product, scatter, store, cat or the results of a library call, which are never merged. */
 export interface Group {
   readonly kind: GroupKind;
   readonly rows: readonly Dim[];
@@ -34,7 +34,7 @@ const maxGroupOperations = 400;
 const cheapOperations = 4;
 
 export const isSingle = (p: Prim): boolean =>
-  p.body.op === 'dot' || p.body.op === 'scatter' || p.body.op === 'store' || p.body.op === 'cat';
+  p.body.op === 'dot' || p.body.op === 'scatter' || p.body.op === 'store' || p.body.op === 'cat' || p.body.op === 'result';
 
 /** Where a product's operand lies: strides over its dims in the memory of a root or input, or null if it must be written out first. */
 export function operandWindow(operand: Prim): { base: Prim; strides: readonly Dim[]; offset: Dim } | null {
@@ -59,7 +59,7 @@ export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
   const roots = new Set<Prim>(outputs.filter((o) => o.body.op !== 'input'));
   for (const p of order) {
     if (p.body.op === 'reduce' || isSingle(p)) roots.add(p);
-    if (p.body.op === 'dot') {
+    if (p.body.op === 'dot' || p.body.op === 'library') {
       for (const operand of p.body.srcs) {
         const window = operandWindow(operand);
         const base = window === null ? operand : window.base;
@@ -303,6 +303,13 @@ export interface Grouping {
 export function groupRoots(outputs: readonly Prim[], roots: ReadonlySet<Prim>): Grouping {
   const order = topological(outputs).filter((p) => roots.has(p));
   const groups = new Map<Prim, Group>(order.map((p) => [p, startGroup(p)]));
+  // The results of one library call are computed together.
+  const calls = new Map<Prim, Prim[]>();
+  for (const p of order) if (p.body.op === 'result') (calls.get(p.srcs[0]) ?? calls.set(p.srcs[0], []).get(p.srcs[0])!).push(p);
+  for (const results of calls.values()) {
+    const together: Group = { kind: 'single', rows: [], cols: [], roots: results };
+    for (const p of results) groups.set(p, together);
+  }
   // What a root reads directly: other roots and inputs.
   const sources = new Map<Prim, Set<Prim>>(order.map((p) => [p, directSources(p, roots)]));
   const readers = new Map<Prim, Set<Prim>>();

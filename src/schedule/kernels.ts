@@ -3,7 +3,7 @@
  * that write their pieces. The domain's axes are merged where every access allows it, so a chain over contiguous tensors is one flat loop.
  */
 import type { DType } from '../dtype/dtype.ts';
-import type { Prim } from '../graph/prim.ts';
+import { type Prim, type PrimType, rowMajor } from '../graph/prim.ts';
 import { topological } from '../graph/vjp.ts';
 import type { Axis, BufferDeclaration, Kernel, Statement } from '../kernel/ir.ts';
 import { scheduleKernel } from '../kernel/schedule.ts';
@@ -12,7 +12,7 @@ import * as dims from '../shape/dim.ts';
 import { Emitter, type Placement } from './emit.ts';
 import { type Domain, type Group, isRowLevel, operandWindow, positionIn, reduceAxesOf } from './fuse.ts';
 import { axisIndex, entangles, type Index, type LoopAxis, linear } from './index-map.ts';
-import type { KernelStep, MatmulStep, Step } from './plan.ts';
+import type { HostOperand, HostStep, KernelStep, MatmulStep, Step } from './plan.ts';
 
 /** Where each root lies, and whether anybody reads it from there. */
 export interface Placements {
@@ -46,6 +46,8 @@ export function groupSteps(group: Group, placements: Placements): Step[] {
       return storeSteps(p, placements);
     case 'cat':
       return catSteps(p, placements);
+    case 'result':
+      return [hostStep(group.roots, placements)];
     default:
       throw new Error(`internal: ${p.body.op} is no single`);
   }
@@ -175,23 +177,53 @@ const usesPositions = (stores: readonly PendingStore[]): boolean =>
     (p) => p.body.op === 'input',
   ).some((p) => p.body.op === 'iota' || p.body.op === 'pad');
 
-// ---- products
+// ---- products and library functions
+
+/** Where the operand of a product or library function lies. */
+function operandInMemory(o: Prim, placements: Placements): { buffer: number; strides: readonly Dim[]; offset: Dim } {
+  const window = placements.of(o) ? { base: o, strides: placements.of(o)!.strides, offset: 0 as Dim } : operandWindow(o);
+  const at = window && placements.of(window.base);
+  if (!window || !at) throw new Error('internal: an operand is not in memory');
+  return { buffer: at.buffer, strides: window.strides, offset: window.offset };
+}
+
+function hostStep(results: readonly Prim[], placements: Placements): HostStep {
+  const call = results[0].srcs[0];
+  if (call.body.op !== 'library') throw new Error('internal: not a library call');
+  const { fn, constants, ins, outs } = call.body;
+  // A complex array is a pair more in its last dim here, and the same bytes as its function knows them.
+  const operand = (type: PrimType, strides: readonly Dim[], buffer: number, offset: Dim): HostOperand => ({
+    buffer,
+    dtype: type.dtype,
+    shape: type.shape,
+    strides: type.dtype.is_complex ? strides.slice(0, -1).map((s) => dims.exactQuotient(s, 2)!) : strides,
+    offset: type.dtype.is_complex ? dims.exactQuotient(offset, 2)! : offset,
+  });
+  return {
+    kind: 'host',
+    fn,
+    constants,
+    inputs: call.srcs.map((src, i) => {
+      const { buffer, strides, offset } = operandInMemory(src, placements);
+      return operand(ins[i], strides, buffer, offset);
+    }),
+    outputs: outs.map((type, index) => {
+      const result = results.find((p) => p.body.op === 'result' && p.body.index === index);
+      const at = result === undefined ? null : placements.of(result)!;
+      return at === null
+        ? { buffer: -1, dtype: type.dtype, shape: type.shape, strides: rowMajor(type.shape), offset: 0 }
+        : operand(type, at.strides, at.buffer, 0);
+    }),
+    place: placements.place(results[0]),
+  };
+}
 
 function matmulStep(p: Prim, placements: Placements): MatmulStep {
   if (p.body.op !== 'dot') throw new Error('internal: not a product');
   const operand = (o: Prim): MatmulStep['a'] => {
-    const window = placements.of(o) ? { base: o, strides: placements.of(o)!.strides, offset: 0 as Dim } : operandWindow(o);
-    const at = window && placements.of(window.base);
-    if (!window || !at) throw new Error('internal: the operand of a product is not in memory');
+    const { buffer, strides, offset } = operandInMemory(o, placements);
     const n = o.ndim;
-    return {
-      buffer: at.buffer,
-      dtype: o.dtype,
-      batch: window.strides.slice(0, n - 2),
-      row: window.strides[n - 2],
-      column: window.strides[n - 1],
-      offset: window.offset,
-    };
+    return { buffer, dtype: o.dtype, batch: strides.slice(0, n - 2), row: strides[n - 2], column: strides[n - 1], offset };
   };
   const at = placements.of(p)!;
   const n = p.ndim;

@@ -2,6 +2,7 @@
  * A program's plan: kernels in order, the memory they use, and which may run side by side. Data only; back ends turn it into something that runs.
  */
 import type { DType } from '../dtype/dtype.ts';
+import type { LibraryFunction } from '../graph/library.ts';
 import type { Expr, Kernel } from '../kernel/ir.ts';
 import type { Dim } from '../shape/dim.ts';
 import type { ParamSource } from './emit.ts';
@@ -46,7 +47,27 @@ export interface MatmulStep {
   readonly place: string;
 }
 
-export type Step = KernelStep | MatmulStep;
+/** A dense or strided array as a host function sees it: element strides over its shape, from `offset`. */
+export interface HostOperand {
+  /** Program buffer; -1 for a result that nobody wants. */
+  readonly buffer: number;
+  readonly dtype: DType;
+  readonly shape: readonly Dim[];
+  readonly strides: readonly Dim[];
+  readonly offset: Dim;
+}
+
+/** A library function run on the host, between kernels. */
+export interface HostStep {
+  readonly kind: 'host';
+  readonly fn: LibraryFunction;
+  readonly constants: unknown;
+  readonly inputs: readonly HostOperand[];
+  readonly outputs: readonly HostOperand[];
+  readonly place: string;
+}
+
+export type Step = KernelStep | MatmulStep | HostStep;
 
 export interface ProgramPlan {
   readonly buffers: readonly BufferPlan[];
@@ -63,6 +84,8 @@ export interface StepAccess {
 
 export function accessOf(step: Step): StepAccess {
   if (step.kind === 'matmul') return { reads: [step.a.buffer, step.b.buffer], writes: [step.c.buffer] };
+  if (step.kind === 'host')
+    return { reads: step.inputs.map((o) => o.buffer), writes: step.outputs.map((o) => o.buffer).filter((b) => b >= 0) };
   const reads: number[] = [];
   const writes: number[] = [];
   step.kernel.buffers.forEach((b, i) => {

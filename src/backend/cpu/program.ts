@@ -12,14 +12,16 @@ import { lowerKernel, touchesWide } from '../../kernel/lower.ts';
 import { printKernel } from '../../kernel/print.ts';
 import { printVectorKernel } from '../../kernel/print-vector.ts';
 import { elementSizes, type Lanes, type VectorKernel } from '../../kernel/vector-ir.ts';
-import { accessOf, gridCount, type KernelStep, type MatmulStep, type ProgramPlan, type Step, workPerItem } from '../../schedule/plan.ts';
+import { accessOf, gridCount, type HostStep, type KernelStep, type MatmulStep, type ProgramPlan, type Step, workPerItem } from '../../schedule/plan.ts';
 import * as dims from '../../shape/dim.ts';
 import { tracing } from '../../util/trace.ts';
 import { type AddressWord, type MatmulBlock, ProgramArguments, workspace } from '../arguments.ts';
+import { runHostStep } from '../host-step.ts';
 import type { Bindings, Executable } from '../interface.ts';
 import { PreparedKernels } from '../kernel-key.ts';
 import { legalizeMatmuls } from '../legalize-matmul.ts';
 import { chooseGrain, leastWork, roundGrain, whole } from '../tiles.ts';
+import type { TrackedBuffer } from '../tracked-memory.ts';
 import type { CodeRequest, KernelCache } from './kernel-cache.ts';
 import type { NativeBlock, NativeHeap } from './memory.ts';
 import { getNumThreads, NativeProgram, type NativeStage, type NativeTask } from './pool.ts';
@@ -46,6 +48,20 @@ interface NativeMatmul extends MatmulBlock {
   readonly phases: readonly MatmulPhase[];
 }
 
+/** Stages of native code, and the host steps after them. */
+interface LaidSegment {
+  readonly stages: readonly NativeStage[];
+  /** Step of each native stage, when each has its own. */
+  readonly stageSteps: readonly number[];
+  readonly hosts: readonly HostStep[];
+}
+interface Segment extends LaidSegment {
+  readonly program: NativeProgram | null;
+}
+
+const labelOf = (step: Step): string =>
+  step.kind === 'kernel' ? `${step.kernel.name} [${step.place}]` : `${step.kind === 'matmul' ? 'product' : step.fn.name} [${step.place}]`;
+
 /** A task of the pool, and what it is worth. */
 interface Work {
   readonly step: number;
@@ -68,10 +84,8 @@ export class NativeExecutable implements Executable {
   /** Code of each step: one address for a kernel, packing and computing for a product. */
   #code: number[][] = [];
   #wide = false;
-  #program: NativeProgram | null = null;
-  #stages: readonly NativeStage[] = [];
-  /** Step of each native stage, when each has its own. */
-  #stageSteps: readonly number[] = [];
+  /** Native code up to a host step, then host steps, and so on; most programs are one segment without host steps. */
+  #segments: Segment[] | null = null;
   #threads = 0;
   #profiling = false;
 
@@ -81,7 +95,7 @@ export class NativeExecutable implements Executable {
     const prepared = new PreparedKernels((kernel) => decomposeKernel(kernel, undefined, { nativeRound }));
     const keys: string[] = [];
     this.#steps = this.#plan.steps.map((step, i) => {
-      if (step.kind === 'matmul') return step;
+      if (step.kind !== 'kernel') return step;
       const { key, kernel } = prepared.of(step.kernel);
       keys[i] = key;
       return { ...step, kernel };
@@ -98,7 +112,7 @@ export class NativeExecutable implements Executable {
     const args = this.#arguments;
     const threads = getNumThreads();
     const profiling = tracing('profile');
-    if (this.#program === null || this.#threads !== threads || this.#profiling !== profiling || !args.isSpecializedFor(symbols))
+    if (this.#segments === null || this.#threads !== threads || this.#profiling !== profiling || !args.isSpecializedFor(symbols))
       this.#specialize(symbols, threads, profiling);
     // All memory is there before the first kernel runs.
     args.bindArena(this.#context.reserveArena(args.arenaBytes));
@@ -112,22 +126,34 @@ export class NativeExecutable implements Executable {
       args.bindArena(this.#context.reserveArena(args.arenaBytes));
       args.bindBuffers(externals, outputs);
     }
-    if (profiling) {
-      const bytes = this.#steps.map((step) => this.#bytesOf(step, { externals, outputs, symbols, scalars }));
-      const labels = this.#steps.map((step) =>
-        step.kind === 'matmul' ? `product [${step.place}]` : `${step.kernel.name} [${step.place}]`,
-      );
-      printProfile(
-        this.#program!,
-        this.#stageSteps.map((step) => ({ label: labels[step], bytes: bytes[step] })),
-      );
-    } else this.#program!.run();
+    for (const { program, stageSteps, hosts } of this.#segments!) {
+      if (profiling && program !== null)
+        printProfile(
+          program,
+          stageSteps.map((i) => ({
+            label: labelOf(this.#steps[i]),
+            bytes: this.#bytesOf(this.#steps[i], { externals, outputs, symbols, scalars }),
+          })),
+        );
+      else program?.run();
+      for (const step of hosts) runHostStep(step, symbols, (buffer) => this.#bytesAt(buffer, { externals, outputs, symbols, scalars }));
+    }
+  }
+
+  /** Memory of a program buffer, for host steps. */
+  #bytesAt(id: number, { externals, outputs, symbols }: Bindings): Uint8Array {
+    const { kind, slot, size, dtype } = this.#plan.buffers[id];
+    const { heap } = this.#context;
+    if (kind === 'temporary') {
+      const address = this.#context.reserveArena(this.#arguments.arenaBytes) + this.#arguments.temporaryOffset(id);
+      return heap.bytesAt(address, dims.evaluate(size, symbols) * dtype.itemsize);
+    }
+    const buffer = (kind === 'external' ? externals : outputs)[slot] as TrackedBuffer<NativeBlock>;
+    return heap.bytesAt(buffer.address, buffer.bytes);
   }
 
   dispose(): void {
-    this.#program?.dispose();
-    this.#program = null;
-    this.#stages = [];
+    this.#disposeSegments();
     this.#threads = 0;
     this.#releaseCode();
     if (this.#block.address !== 0) this.#context.heap.free(this.#block);
@@ -137,6 +163,7 @@ export class NativeExecutable implements Executable {
     return this.#plan.steps
       .map((step, i) => {
         const head = `step ${i}, stage ${this.#plan.stages[i]}: ${step.place}\n`;
+        if (step.kind === 'host') return `${head}host function ${step.fn.name}\n`;
         if (step.kind === 'matmul') {
           const size = [...step.batch, step.m, step.n, step.k].map(dims.keyOf).join(' x ');
           return `${head}product [${size}] of ${step.a.dtype} and ${step.b.dtype} into ${step.c.dtype}\n`;
@@ -163,6 +190,7 @@ export class NativeExecutable implements Executable {
     const requests: CodeRequest[] = [];
     const ranges = this.#steps.map((step, i): [number, number] => {
       const first = requests.length;
+      if (step.kind === 'host') return [first, first];
       if (step.kind === 'matmul') {
         const types = typesOf(step);
         for (const part of ['packB', 'compute'] as const)
@@ -179,8 +207,12 @@ export class NativeExecutable implements Executable {
     const addresses = kernels.acquire(requests);
     this.#keys = requests.map((r) => r.key);
     this.#code = ranges.map(([first, end]) => addresses.slice(first, end));
-    this.#program?.dispose();
-    this.#program = null;
+    this.#disposeSegments();
+  }
+
+  #disposeSegments(): void {
+    for (const { program } of this.#segments ?? []) program?.dispose();
+    this.#segments = null;
   }
 
   #releaseCode(): void {
@@ -209,28 +241,36 @@ export class NativeExecutable implements Executable {
   #specialize(symbols: ArrayLike<number>, threads: number, profiling: boolean): void {
     this.#threads = threads;
     this.#arguments.specialize(symbols);
-    const { stages, stageSteps } = this.#layStages(symbols, threads, profiling);
-    const program = this.#program;
-    if (program !== null && profiling === this.#profiling && sameStructure(stages, this.#stages)) {
-      stages.forEach((stage, s) => {
+    const laid = this.#layStages(symbols, threads, profiling);
+    const known = this.#segments;
+    const same =
+      known !== null &&
+      profiling === this.#profiling &&
+      known.length === laid.length &&
+      laid.every(({ stages }, i) => sameStructure(stages, known[i].stages));
+    if (!same) this.#disposeSegments();
+    this.#segments = laid.map((segment, i): Segment => {
+      const program = same ? known[i].program : null;
+      if (program === null)
+        return {
+          ...segment,
+          program: segment.stages.length === 0 ? null : this.#context.obtain(4096, () => new NativeProgram(segment.stages, { profile: profiling })),
+        };
+      segment.stages.forEach((stage, s) => {
         stage.tasks.forEach((task, t) => {
           program.setCount(s, t, task.count);
         });
       });
-    } else {
-      program?.dispose();
-      this.#program = null;
-      this.#program = this.#context.obtain(4096, () => new NativeProgram(stages, { profile: profiling }));
-    }
-    this.#stages = stages;
-    this.#stageSteps = stageSteps;
+      return { ...segment, program };
+    });
     this.#profiling = profiling;
   }
 
-  #layStages(symbols: ArrayLike<number>, threads: number, profiling: boolean): { stages: NativeStage[]; stageSteps: number[] } {
+  #layStages(symbols: ArrayLike<number>, threads: number, profiling: boolean): LaidSegment[] {
     const symbolic = symbols.length > 0;
-    const stages: NativeStage[] = [];
-    const stageSteps: number[] = [];
+    let stages: NativeStage[] = [];
+    let stageSteps: number[] = [];
+    const segments: LaidSegment[] = [];
     const put = (...works: Work[]): void => {
       if (works.length === 0) return;
       stages.push({ tasks: works.map((w) => w.task) });
@@ -245,20 +285,30 @@ export class NativeExecutable implements Executable {
     for (const [, steps] of [...byStage].sort(([a], [b]) => a - b)) {
       const first: Work[] = [];
       const second: Work[] = [];
-      for (const step of steps) this.#worksOf(step, symbols, threads, symbolic, first, second);
+      const hosts: HostStep[] = [];
+      for (const index of steps) {
+        const step = this.#steps[index];
+        if (step.kind === 'host') hosts.push(step);
+        else this.#worksOf(index, step, symbols, threads, symbolic, first, second);
+      }
       const operations = [...first, ...second].reduce((sum, w) => sum + w.operations, 0);
       if (profiling || operations < 2 * leastWork) for (const work of [...first, ...second]) put(work);
       else {
         put(...first);
         put(...second);
       }
+      if (hosts.length > 0) {
+        segments.push({ stages, stageSteps, hosts });
+        stages = [];
+        stageSteps = [];
+      }
     }
-    return { stages, stageSteps };
+    if (stages.length > 0 || segments.length === 0) segments.push({ stages, stageSteps, hosts: [] });
+    return segments;
   }
 
   /** Tasks of a step: those that come first (packing), and those after. */
-  #worksOf(index: number, symbols: ArrayLike<number>, threads: number, symbolic: boolean, first: Work[], second: Work[]): void {
-    const step = this.#steps[index];
+  #worksOf(index: number, step: KernelStep | MatmulStep, symbols: ArrayLike<number>, threads: number, symbolic: boolean, first: Work[], second: Work[]): void {
     const args = this.#block.address + this.#arguments.firstWord[index] * 8;
     const [fn, computeFn] = this.#code[index];
     if (step.kind === 'kernel') {

@@ -8,6 +8,7 @@ import { gridCount, type MatmulStep, type ProgramPlan } from '../../schedule/pla
 import * as dims from '../../shape/dim.ts';
 import { Arena } from '../arena.ts';
 import type { Backend, Bindings, Executable, MemoryStats } from '../interface.ts';
+import { runHostStep } from '../host-step.ts';
 import { compileReference } from './interpreter.ts';
 
 export class HostBuffer implements Buffer {
@@ -100,6 +101,10 @@ export class ReferenceBackend implements Backend {
       plan.steps.forEach((step, i) => {
         if (step.kind === 'matmul') {
           referenceMatmul(step, symbols, memory);
+          return;
+        }
+        if (step.kind === 'host') {
+          runHostStep(step, symbols, memory);
           return;
         }
         const params = step.params.map((p): Value => {

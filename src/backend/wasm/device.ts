@@ -12,10 +12,11 @@ import { lowerKernel, touchesWide } from '../../kernel/lower.ts';
 import { printKernel } from '../../kernel/print.ts';
 import { printVectorKernel } from '../../kernel/print-vector.ts';
 import type { VectorKernel } from '../../kernel/vector-ir.ts';
-import { gridCount, type KernelStep, type MatmulStep, type ProgramPlan, type Step, workPerItem } from '../../schedule/plan.ts';
+import { gridCount, type HostStep, type KernelStep, type MatmulStep, type ProgramPlan, type Step, workPerItem } from '../../schedule/plan.ts';
 import * as dims from '../../shape/dim.ts';
 import { ArenaMemory } from '../arena-memory.ts';
 import { type MatmulBlock, ProgramArguments } from '../arguments.ts';
+import { runHostStep } from '../host-step.ts';
 import type { Backend, Bindings, Executable, MemoryStats } from '../interface.ts';
 import { PreparedKernels } from '../kernel-key.ts';
 import { legalizeMatmuls } from '../legalize-matmul.ts';
@@ -129,6 +130,12 @@ interface WasmMatmul extends MatmulBlock {
   readonly scratchBytes: number;
 }
 
+type Task = Program['stages'][number][number];
+interface WasmSegment {
+  readonly program: Program | null;
+  readonly hosts: readonly HostStep[];
+}
+
 const matmulDtypes: ReadonlySet<DType> = new Set([float32]);
 /** V8 swaps optimized code in between two calls only, so a first run of a large grid is worth some pieces. */
 const mostPieces = 64;
@@ -140,7 +147,7 @@ class WasmExecutable implements Executable {
   readonly #arguments: ProgramArguments;
   readonly #functions: readonly KernelFunction[];
   #address: number;
-  #program: Program | null = null;
+  #segments: WasmSegment[] | null = null;
 
   constructor(plan: ProgramPlan, context: WasmContext) {
     this.#context = context;
@@ -148,8 +155,8 @@ class WasmExecutable implements Executable {
     const prepared = new PreparedKernels((kernel) => decomposeKernel(kernel, undefined, { nativeRound: wasmNativeRound }));
     const keys: string[] = [];
     this.#steps = this.#plan.steps.map((step, i) => {
-      const known = step.kind === 'matmul' ? null : prepared.of(step.kernel);
-      keys[i] = known === null ? `product ${typeOf(step as MatmulStep)}` : known.key;
+      const known = step.kind === 'kernel' ? prepared.of(step.kernel) : null;
+      keys[i] = known !== null ? known.key : step.kind === 'matmul' ? `product ${typeOf(step)}` : '';
       return known === null ? step : ({ ...step, kernel: known.kernel } as KernelStep);
     });
     this.#arguments = new ProgramArguments(this.#plan, matmulWordCount, planProduct);
@@ -161,14 +168,27 @@ class WasmExecutable implements Executable {
   run({ externals, outputs, symbols, scalars }: Bindings): void {
     const args = this.#arguments;
     this.#attach();
-    if (this.#program === null || !args.isSpecializedFor(symbols)) this.#specialize(symbols);
+    if (this.#segments === null || !args.isSpecializedFor(symbols)) this.#specialize(symbols);
     const arena = this.#context.reserveArena(args.arenaBytes);
     // Reserving may have moved the memory.
     this.#attach();
     args.bindArena(arena);
     args.bindBuffers(externals, outputs);
     args.bindScalars(scalars);
-    this.#context.runtime.run(this.#program!);
+    const memory = (id: number): Uint8Array => {
+      const { kind, slot, size, dtype } = this.#plan.buffers[id];
+      const { u8 } = this.#context.runtime.views;
+      if (kind === 'temporary') {
+        const at = arena + args.temporaryOffset(id);
+        return u8.subarray(at, at + dims.evaluate(size, symbols) * dtype.itemsize);
+      }
+      const buffer = (kind === 'external' ? externals : outputs)[slot] as TrackedBuffer<WasmBlock>;
+      return u8.subarray(buffer.address, buffer.address + buffer.bytes);
+    };
+    for (const { program, hosts } of this.#segments!) {
+      if (program !== null) this.#context.runtime.run(program);
+      for (const step of hosts) runHostStep(step, symbols, memory);
+    }
   }
 
   dispose(): void {
@@ -180,6 +200,7 @@ class WasmExecutable implements Executable {
     return this.#plan.steps
       .map((step, i) => {
         const head = `step ${i}, stage ${this.#plan.stages[i]}: ${step.place}\n`;
+        if (step.kind === 'host') return `${head}host function ${step.fn.name}\n`;
         if (step.kind === 'matmul') return `${head}product [${[...step.batch, step.m, step.n, step.k].map(dims.keyOf).join(' x ')}]\n`;
         return `${head}${printKernel(step.kernel)}${printVectorKernel(lower((this.#steps[i] as KernelStep).kernel))}`;
       })
@@ -197,7 +218,7 @@ class WasmExecutable implements Executable {
     const fresh = new Map<string, KernelSource>();
     this.#steps.forEach((step, i) => {
       const key = keys[i];
-      if (kernels.has(key) || fresh.has(key)) return;
+      if (step.kind === 'host' || kernels.has(key) || fresh.has(key)) return;
       fresh.set(key, step.kind === 'matmul' ? matmulSource(typeOf(step), { fused }) : kernelSource(lower(step.kernel), { fused }));
     });
     const functions = runtime.compile([...fresh.values()]);
@@ -208,12 +229,13 @@ class WasmExecutable implements Executable {
   }
 
   #specialize(symbols: ArrayLike<number>): void {
-    this.#program = null;
+    this.#segments = null;
     this.#arguments.specialize(symbols);
     let scratchBytes = 0;
     const order = [...this.#steps.keys()].sort((i, j) => this.#plan.stages[i] - this.#plan.stages[j] || i - j);
-    const tasks = order.map((i) => {
-      const step = this.#steps[i];
+    const segments: { tasks: Task[]; hosts: HostStep[] }[] = [{ tasks: [], hosts: [] }];
+    let stage = -1;
+    const taskOf = (i: number, step: KernelStep | MatmulStep): Task => {
       const args = this.#address + this.#arguments.firstWord[i] * 8;
       const fn = this.#functions[i];
       if (step.kind === 'matmul') {
@@ -225,9 +247,20 @@ class WasmExecutable implements Executable {
       const pieces = Math.min(mostPieces, Math.floor((count * workPerItem(step, symbols)) / leastWork));
       const vector = step.kernel.grid.at(-1)?.kind === 'vector';
       return { fn, args, count, grain: pieces < 2 ? whole : roundGrain(Math.ceil(count / pieces), vector, false) };
-    });
+    };
+    for (const i of order) {
+      const step = this.#steps[i];
+      // Host steps run after the kernels before them in the order of stages, and before those of later stages.
+      if (segments.at(-1)!.hosts.length > 0 && (step.kind !== 'host' || this.#plan.stages[i] !== stage)) segments.push({ tasks: [], hosts: [] });
+      stage = this.#plan.stages[i];
+      if (step.kind === 'host') segments.at(-1)!.hosts.push(step);
+      else segments.at(-1)!.tasks.push(taskOf(i, step));
+    }
     this.#context.reserveScratch(scratchBytes);
-    this.#program = { stages: [tasks], scratchBytes };
+    this.#segments = segments.map(({ tasks, hosts }) => ({
+      program: tasks.length === 0 ? null : { stages: [tasks], scratchBytes },
+      hosts,
+    }));
   }
 }
 
