@@ -6,7 +6,7 @@ import { getNumThreads, setNumThreads } from './backend/cpu/pool.ts';
 import * as dtypes from './dtype/dtype.ts';
 import { promoteTypes } from './dtype/promotion.ts';
 import { frombuffer, getDefaultDevice, setDefaultDevice, tensor } from './ops/creation.ts';
-import { functional, Tensor, torchFunctions } from './ops/methods.ts';
+import { aten, fft, linalg, masked, special, Tensor, torchFunctions, windows } from './ops/methods.ts';
 import { drawMultinomial } from './ops/random.ts';
 import { scalar } from './ops/scalar-argument.ts';
 import { defaultGenerator, Generator } from './random/generator.ts';
@@ -17,8 +17,12 @@ const { float64, float32, float16, bfloat16, float8_e4m3fn, float8_e5m2, int64, 
 
 export const torch = {
   ...torchFunctions,
-  softmax: functional.softmax,
-  log_softmax: functional.log_softmax,
+  linalg,
+  fft,
+  special,
+  masked,
+  signal: { windows },
+  ops: { aten },
   float64,
   float32,
   float16,

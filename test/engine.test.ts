@@ -22,7 +22,7 @@ function program(device: string): number[] {
     ],
     { requires_grad: true },
   );
-  const y = x.mul(2).add(1).gelu();
+  const y = F.gelu(x.mul(2).add(1));
   const s = y.softmax(-1).mul(y).sum();
   s.backward();
   const w = torch.tensor(

@@ -9,7 +9,7 @@ class Net extends nn.Module {
   norm = new nn.LayerNorm([8]);
   fc2 = new nn.Linear(8, 3);
   override forward(x: Tensor): Tensor {
-    return this.fc2(this.norm(this.fc1(x)).gelu());
+    return this.fc2(nn.functional.gelu(this.norm(this.fc1(x))));
   }
 }
 

@@ -12,7 +12,7 @@ describe('programs', () => {
       fc1 = new nn.Linear(6, 16);
       fc2 = new nn.Linear(16, 3);
       override forward(x: Tensor): Tensor {
-        return this.fc2(this.fc1(x).gelu());
+        return this.fc2(nn.functional.gelu(this.fc1(x)));
       }
     }
     const net = new Net();

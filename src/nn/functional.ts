@@ -1,5 +1,2 @@
-/** torch.nn.functional: its own operators, and those of torch that it has too. */
-import { functional as own, torchFunctions } from '../ops/methods.ts';
-
-const { gelu, relu, sigmoid, tanh } = torchFunctions;
-export const functional = { ...own, gelu, relu, sigmoid, tanh };
+/** torch.nn.functional. */
+export { functional } from '../ops/methods.ts';

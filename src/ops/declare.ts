@@ -3,10 +3,12 @@
  * twin `name_`, the types of both.
  */
 
+import { modes } from '../autograd/modes.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { writeInto } from '../tensor/write.ts';
+import { writeInto, writeOut } from '../tensor/write.ts';
 import { type BoundArguments, bindArguments } from './bind.ts';
 import { parseSchema, type Schema, type SchemaFunction, type SchemaMethod } from './schema.ts';
+import { provide } from './use.ts';
 
 export interface Overload<S extends string = string> {
   readonly schema: S;
@@ -28,6 +30,8 @@ export interface DeclarationOptions {
   readonly as?: 'both' | 'function' | 'method';
   /** `x.name_()` exists. */
   readonly inplace?: boolean;
+  /** Reachable as `nn.functional.name` too. */
+  readonly functional?: boolean;
 }
 
 export interface Declaration<S extends readonly string[] = readonly string[]> extends DeclarationOptions {
@@ -36,35 +40,45 @@ export interface Declaration<S extends readonly string[] = readonly string[]> ex
   readonly schemas: S;
 }
 
+type SchemasOf<L extends readonly Overload[]> = { readonly [I in keyof L]: L[I] extends Overload<infer S> ? S : never };
+
 /** Declares an operator. */
-export function declare<const L extends readonly Overload[]>(
-  options: DeclarationOptions,
+export function declare<const O extends DeclarationOptions, const L extends readonly Overload[]>(
+  options: O,
   ...overloads: L
-): Declaration<{ readonly [I in keyof L]: L[I] extends Overload<infer S> ? S : never }> & typeof options {
+): Declaration<SchemasOf<L>> & O {
   return { ...options, overloads, schemas: overloads.map((o) => o.schema) as never };
 }
 
 /** The same, for an operator that has an in-place twin. */
-export function declareInplace<const L extends readonly Overload[]>(
-  options: DeclarationOptions,
+export function declareInplace<const O extends DeclarationOptions, const L extends readonly Overload[]>(
+  options: O,
   ...overloads: L
-): Declaration<{ readonly [I in keyof L]: L[I] extends Overload<infer S> ? S : never }> & { readonly inplace: true } {
+): Declaration<SchemasOf<L>> & O & { readonly inplace: true } {
   return { ...options, inplace: true, overloads, schemas: overloads.map((o) => o.schema) as never };
 }
 
 export type Table = Readonly<Record<string, Declaration>>;
 
 export type TableFunctions<T extends Table> = {
-  readonly [K in keyof T as T[K]['as'] extends 'method' ? never : K]: SchemaFunction<T[K]['schemas']>;
+  readonly [K in keyof T as T[K] extends { readonly as: 'method' } ? never : K]: SchemaFunction<T[K]['schemas']>;
 };
-export type TableMethods<T extends Table> = { [K in keyof T]: SchemaMethod<T[K]['schemas']> } & {
+export type TableMethods<T extends Table> = {
+  [K in keyof T as T[K] extends { readonly as: 'function' } ? never : K]: SchemaMethod<T[K]['schemas']>;
+} & {
   [K in keyof T & string as T[K] extends { readonly inplace: true } ? `${K}_` : never]: SchemaMethod<T[K]['schemas']>;
 };
+/** Operators of a table that `nn.functional` has too. */
+export type FunctionalTwins<T extends Table> = {
+  readonly [K in keyof T as T[K] extends { readonly functional: true } ? K : never]: SchemaFunction<T[K]['schemas']>;
+};
 
-/** The callable of a declaration. */
+/** The callable of a declaration: picks the overload, names several results, writes into `out`. */
 export function callable(name: string, declaration: Declaration): (...args: unknown[]) => unknown {
   const { overloads } = declaration;
-  const call =
+  const names = resultNames(overloads[0].parsed.returns);
+  const ownOut = overloads.some((o) => o.parsed.params.some((p) => p.name === 'out'));
+  const dispatch =
     overloads.length === 1
       ? (...args: unknown[]): unknown => overloads[0].call(...(bindArguments(name, overloads, args, 0) as never[]))
       : (...args: unknown[]): unknown => {
@@ -74,16 +88,67 @@ export function callable(name: string, declaration: Declaration): (...args: unkn
           }
           return overloads[overloads.length - 1].call(...(bindArguments(name, overloads, args, overloads.length - 1) as never[]));
         };
+  const call = (...args: unknown[]): unknown => {
+    const last = args[args.length - 1];
+    const out = ownOut || typeof last !== 'object' || last === null || last instanceof Tensor ? null : (last as { out?: unknown }).out;
+    const result = out === null || out === undefined ? dispatch(...args) : callWithOut(name, dispatch, args, out);
+    return names === null ? result : nameResults(result as unknown[], names);
+  };
   Object.defineProperty(call, 'name', { value: name });
+  Object.defineProperty(call, 'schemas', { value: overloads.map((o) => o.parsed) });
   return call;
 }
 
-/** Adds the operators of a table to a namespace object and to the Tensor prototype. */
-export function install(table: Table, namespace: Record<string, unknown>): void {
+/** `(Tensor values, Tensor indices)` -> their names; null for one result or nameless ones. */
+function resultNames(returns: string): readonly string[] | null {
+  if (!returns.startsWith('(')) return null;
+  const names = returns
+    .slice(1, -1)
+    .split(', ')
+    .map((part) => part.split(' ')[1] ?? '');
+  return names.every((n) => n !== '') ? names : null;
+}
+function nameResults(results: unknown[], names: readonly string[]): unknown[] {
+  names.forEach((n, i) => {
+    Object.defineProperty(results, n, { value: results[i], configurable: true });
+  });
+  return results;
+}
+
+/** The results are computed, then written into `out`, which takes their shape if it has another. */
+function callWithOut(name: string, dispatch: (...args: unknown[]) => unknown, args: readonly unknown[], out: unknown): unknown {
+  const { out: _, ...options } = args[args.length - 1] as Record<string, unknown>;
+  const rest = Object.keys(options).length === 0 ? args.slice(0, -1) : [...args.slice(0, -1), options];
+  const several = Array.isArray(out);
+  const targets: unknown[] = several ? out : [out];
+  for (const t of targets)
+    if (!(t instanceof Tensor)) throw new TypeError(`${name}(): argument 'out' must be Tensor, not ${t === null ? 'NoneType' : typeof t}`);
+  const tensors = [...rest, ...rest.filter(Array.isArray).flat(), ...Object.values(options), ...targets];
+  if (modes.grad && tensors.some((t) => t instanceof Tensor && t.requires_grad))
+    throw new Error(
+      `${name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.`,
+    );
+  const made = dispatch(...rest);
+  const results = (Array.isArray(made) ? made : [made]) as Tensor[];
+  if (results.length !== targets.length)
+    throw new TypeError(`${name}(): argument 'out' must be a list of ${results.length} tensors, not ${targets.length}`);
+  results.forEach((r, i) => {
+    writeOut(targets[i] as Tensor, r);
+  });
+  return out;
+}
+
+/** Adds the operators of a table to a namespace object and, unless it is a namespace of functions only, to the Tensor prototype. */
+export function install(table: Table, namespace: Record<string, unknown>, prefix = '', twins?: Record<string, unknown>): void {
   for (const [name, declaration] of Object.entries(table)) {
     const f = callable(name, declaration);
+    provide(prefix + name, f);
     if (declaration.as !== 'method') namespace[name] = f;
-    if (declaration.as === 'function') continue;
+    if (declaration.functional && twins) {
+      twins[name] = f;
+      provide(`nn.functional.${name}`, f);
+    }
+    if (declaration.as === 'function' || prefix !== '') continue;
     const prototype = Tensor.prototype as unknown as Record<string, unknown>;
     prototype[name] = function (this: Tensor, ...args: unknown[]): unknown {
       return f(this, ...args);

@@ -10,27 +10,94 @@ import type { DType } from '../dtype/dtype.ts';
 import { describe, item, itemAsync, type Nested, tolist, tolistAsync, toTypedArray, toTypedArrayAsync } from '../tensor/read.ts';
 import { Tensor as CoreTensor } from '../tensor/tensor.ts';
 import { assign, writeInto } from '../tensor/write.ts';
+import { activations } from './activation.ts';
+import { atenOps } from './aten.ts';
+import { attention } from './attention.ts';
+import { bitwise } from './bitwise.ts';
+import { blas } from './blas.ts';
+import { comparison } from './comparison.ts';
+import { complexOps } from './complex.ts';
 import { castTo, dtypeMethods, type ToOptions, toTensor } from './conversion.ts';
+import { convolutions } from './convolution.ts';
 import { creation, fullOf } from './creation.ts';
-import { install, type TableFunctions, type TableMethods } from './declare.ts';
+import { type FunctionalTwins, install, type TableFunctions, type TableMethods } from './declare.ts';
+import { dropouts } from './dropout.ts';
+import { embeddings } from './embedding.ts';
+import { fftOps } from './fft.ts';
 import { indexing } from './indexing.ts';
+import { joining } from './joining.ts';
+import { linalgOps } from './linalg.ts';
+import { losses } from './loss.ts';
+import { maskedOps } from './masked.ts';
 import { matmul } from './matmul.ts';
-import { nnFunctional } from './nn-functional.ts';
+import { normalizations } from './normalization.ts';
+import { padding } from './padding.ts';
 import { pointwise } from './pointwise.ts';
+import { pooling } from './pooling.ts';
+import { randomOps } from './random-ops.ts';
 import { reductions } from './reduction.ts';
+import { scans } from './scan.ts';
 import { cloneOf, shape } from './shape.ts';
+import { signalWindows } from './signal.ts';
+import { softmaxes } from './softmax.ts';
+import { sorting } from './sort.ts';
+import { specialOps } from './special.ts';
+import { spectral } from './spectral.ts';
+import { statistics } from './statistics.ts';
+import { vision } from './vision.ts';
 
 /** Sections of `torch` (functions and methods). */
-export const torchTable = { ...creation, ...pointwise, ...reductions, ...shape, ...indexing, ...matmul };
+export const torchTable = {
+  ...creation,
+  ...randomOps,
+  ...pointwise,
+  ...comparison,
+  ...bitwise,
+  ...complexOps,
+  ...reductions,
+  ...statistics,
+  ...scans,
+  ...sorting,
+  ...shape,
+  ...joining,
+  ...indexing,
+  ...matmul,
+  ...blas,
+  ...spectral,
+  ...softmaxes,
+};
 /** Operators of `torch.nn.functional`; those that are methods too say so. */
-export const functionalTable = { ...nnFunctional };
+export const functionalTable = {
+  ...convolutions,
+  ...pooling,
+  ...vision,
+  ...padding,
+  ...activations,
+  ...normalizations,
+  ...losses,
+  ...dropouts,
+  ...attention,
+  ...embeddings,
+};
 
 export const torchFunctions = {} as TableFunctions<typeof torchTable>;
-export const functional = {} as TableFunctions<typeof functionalTable>;
-install(torchTable, torchFunctions as Record<string, unknown>);
-install(functionalTable, functional as Record<string, unknown>);
+export const functional = {} as TableFunctions<typeof functionalTable> & FunctionalTwins<typeof torchTable>;
+export const linalg = {} as TableFunctions<typeof linalgOps>;
+export const fft = {} as TableFunctions<typeof fftOps>;
+export const special = {} as TableFunctions<typeof specialOps>;
+export const masked = {} as TableFunctions<typeof maskedOps>;
+export const windows = {} as TableFunctions<typeof signalWindows>;
+export const aten = {} as TableFunctions<typeof atenOps>;
+install(torchTable, torchFunctions as Record<string, unknown>, '', functional as Record<string, unknown>);
+install(functionalTable, functional as Record<string, unknown>, 'nn.functional.');
+install(linalgOps, linalg as Record<string, unknown>, 'linalg.');
+install(fftOps, fft as Record<string, unknown>, 'fft.');
+install(specialOps, special as Record<string, unknown>, 'special.');
+install(maskedOps, masked as Record<string, unknown>, 'masked.');
+install(signalWindows, windows as Record<string, unknown>, 'signal.windows.');
+install(atenOps, aten as Record<string, unknown>, 'aten.');
 
-export type OperatorMethods = TableMethods<typeof torchTable> & TableMethods<typeof functionalTable>;
+export type OperatorMethods = TableMethods<typeof torchTable>;
 
 /** What is on a tensor beside operators. */
 export interface TensorExtras {

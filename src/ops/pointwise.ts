@@ -4,7 +4,7 @@ import type { PromotionKind } from '../dtype/promotion.ts';
 import type { Prim } from '../graph/prim.ts';
 import type { ScalarOp } from '../kernel/scalar.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { declare, declareInplace, overload } from './declare.ts';
+import { declareInplace, overload } from './declare.ts';
 import { elementwise, type Operand } from './elementwise.ts';
 import type { Scalar } from './schema.ts';
 
@@ -77,45 +77,6 @@ function powConstant(a: Prim, exponent: number): Prim {
 
 const isOne = (alpha: Scalar): boolean => alpha === 1 || alpha === 1n;
 
-const inverseSqrt2 = Math.SQRT1_2;
-const geluErf = (x: Prim): Prim => x.mul(0.5).mul(x.mul(inverseSqrt2).scalar('erf').add(1));
-const betaTanh = Math.SQRT2 * (2 / Math.sqrt(Math.PI)) * 0.5;
-const geluTanh = (x: Prim): Prim => x.mul(0.5).mul(x.add(x.mul(x).mul(x).mul(0.044715)).mul(betaTanh).scalar('tanh').add(1));
-const geluCall = elementwise<'none' | 'tanh'>({
-  name: 'gelu',
-  kind: 'DEFAULT',
-  body: ([x], approximate) => (approximate === 'tanh' ? geluTanh(x) : geluErf(x)),
-  gradient: (g, [x], _, approximate) => {
-    if (approximate === 'tanh') {
-      const cube = x.mul(x).mul(x);
-      const inner = x.add(cube.mul(0.044715)).mul(betaTanh);
-      const t = inner.scalar('tanh');
-      const left = t.add(1).mul(0.5);
-      const right = x
-        .mul(0.5)
-        .mul(t.mul(t).neg().add(1))
-        .mul(
-          x
-            .mul(x)
-            .mul(3 * 0.044715)
-            .add(1)
-            .mul(betaTanh),
-        );
-      return [g.mul(left.add(right))];
-    }
-    const cdf = x.mul(inverseSqrt2).scalar('erf').add(1).mul(0.5);
-    const pdf = x
-      .mul(x)
-      .mul(-0.5)
-      .exp()
-      .mul(1 / Math.sqrt(2 * Math.PI));
-    return [g.mul(cdf.add(x.mul(pdf)))];
-  },
-  check: (compute) => {
-    if (!compute.is_floating_point) throw new Error(`"GeluKernelImpl" not implemented for '${compute.kind === 'bool' ? 'Bool' : 'Long'}'`);
-  },
-});
-
 export const pointwise = {
   add: declareInplace(
     { doc: 'self + alpha * other, broadcast. https://docs.pytorch.org/docs/stable/generated/torch.add.html' },
@@ -157,15 +118,19 @@ export const pointwise = {
   sqrt: unary('sqrt', 'sqrt', 'INT_TO_FLOAT', 'square root'),
   sin: unary('sin', 'sin', 'INT_TO_FLOAT', 'sine (radians)'),
   cos: unary('cos', 'cos', 'INT_TO_FLOAT', 'cosine (radians)'),
-  tanh: unary('tanh', 'tanh', 'INT_TO_FLOAT', 'hyperbolic tangent'),
+  tanh: { ...unary('tanh', 'tanh', 'INT_TO_FLOAT', 'hyperbolic tangent'), functional: true as const },
   erf: unary('erf', 'erf', 'INT_TO_FLOAT', 'error function'),
-  sigmoid: unaryOf(
-    'sigmoid',
-    'INT_TO_FLOAT',
-    '1 / (1 + exp(-self))',
-    (x) => constantOver(1, x.neg().exp().add(1)),
-    (g, _, y) => g.mul(y.neg().add(1).mul(y)),
-  ),
+  sigmoid: {
+    ...unaryOf(
+      'sigmoid',
+      'INT_TO_FLOAT',
+      '1 / (1 + exp(-self))',
+      (x) => constantOver(1, x.neg().exp().add(1)),
+      (g, _, y) => g.mul(y.neg().add(1).mul(y)),
+    ),
+    functional: true as const,
+  },
+
   rsqrt: unaryOf(
     'rsqrt',
     'INT_TO_FLOAT',
@@ -181,28 +146,23 @@ export const pointwise = {
     (g, _, y) => g.neg().mul(y.mul(y)),
   ),
   square: unaryOf('square', 'DEFAULT', 'self * self', (x) => x.mul(x)),
-  relu: unaryOf(
-    'relu',
-    'DEFAULT',
-    'max(self, 0)',
-    (x) => x.maximum(0),
-    (g, _, y) => y.le(0).where(0, g),
-  ),
+  relu: {
+    ...unaryOf(
+      'relu',
+      'DEFAULT',
+      'max(self, 0)',
+      (x) => x.maximum(0),
+      (g, _, y) => y.le(0).where(0, g),
+    ),
+    functional: true as const,
+  },
+
   eq: compare('eq', (a, b) => a.eq(b), 'self == other'),
   ne: compare('ne', (a, b) => a.ne(b), 'self != other'),
   lt: compare('lt', (a, b) => a.lt(b), 'self < other'),
   le: compare('le', (a, b) => a.le(b), 'self <= other'),
   gt: compare('gt', (a, b) => b.lt(a), 'self > other'),
   ge: compare('ge', (a, b) => b.le(a), 'self >= other'),
-  gelu: declare(
-    {
-      doc: 'Gaussian error linear unit, exact or with the tanh approximation. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.gelu.html',
-    },
-    overload('gelu(Tensor self, *, str approximate="none") -> Tensor', (x, approximate) => {
-      if (approximate !== 'none' && approximate !== 'tanh') throw new Error(`approximate argument must be either none or tanh.`);
-      return geluCall([x], approximate, approximate);
-    }),
-  ),
 };
 
 function constantOver(value: number, p: Prim): Prim {

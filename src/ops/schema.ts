@@ -106,15 +106,20 @@ type Trailing<P extends readonly AnyParameter[]> = P extends readonly []
 type ResultOne<S extends string> =
   Trim<Plain<Trim<S>> extends `${infer T} ${string}` ? T : Plain<Trim<S>>> extends infer T extends string ? TypeOf<T, Tensor> : never;
 type Results<L extends readonly string[]> = { -readonly [I in keyof L]: ResultOne<L[I]> };
+/** Several results are an array that knows its results' names too: `x.max(0).values`. */
+type NamedResults<L extends readonly string[]> = {
+  readonly [P in L[number] as Trim<P> extends `${string} ${infer N}` ? N : never]: ResultOne<P>;
+};
 type ReturnOf<S extends string> = S extends `${string}) -> (${infer R})`
-  ? Results<Split<R>>
+  ? Results<Split<R>> & NamedResults<Split<R>>
   : S extends `${string}) -> ${infer R}`
     ? ResultOne<R>
     : never;
 
 type DropSelf<P extends readonly AnyParameter[]> = P extends readonly [AnyParameter, ...infer R extends AnyParameter[]] ? R : [];
 
-type FunctionOf<S extends string> = (...args: Calls<Params<S, Tensor>>) => ReturnOf<S>;
+type Out = Parameter<'out', Tensor | readonly Tensor[] | null, true, true>;
+type FunctionOf<S extends string> = (...args: Calls<[...Params<S, Tensor>, Out]>) => ReturnOf<S>;
 type MethodOf<S extends string> = (...args: Calls<DropSelf<Params<S, Tensor>>>) => ReturnOf<S>;
 type Overloads<L extends readonly string[], Kind extends 'function' | 'method'> = L extends readonly [
   infer H extends string,

@@ -223,11 +223,10 @@ export class Emitter {
         const value = this.at(src, inner, null);
         this.#scope = scope;
         this.operations++;
-        const out = b.reduce(
-          body.kind,
-          axes.filter((a) => a.extent !== 1).map((a) => a.axis),
-          value,
-        );
+        const walked = axes.filter((a) => a.extent !== 1).map((a) => a.axis);
+        // One element is its own reduction, whatever the kind.
+        if (walked.length === 0) return body.kind === 'argmax' || body.kind === 'argmin' ? b.const('i64', 0n) : value;
+        const out = b.reduce(body.kind, walked, value);
         const result = out.type === 'index' ? b.cast('i64', out) : out;
         return isNarrow(prim.dtype) ? b.round(prim.dtype, result) : result;
       }

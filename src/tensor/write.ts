@@ -47,6 +47,25 @@ export function writeInto(self: Tensor, compute: () => Tensor): Tensor {
   return self;
 }
 
+/** Writes a result into the tensor given as `out`, which takes the result's shape first if it has another. */
+export function writeOut(out: Tensor, value: Tensor): void {
+  if (!canCast(value.dtype, out.dtype))
+    throw new Error(`result type ${scalarTypeName(value.dtype)} can't be cast to the desired output type ${scalarTypeName(out.dtype)}`);
+  if (out.view_.shape.join() !== value.view_.shape.join()) {
+    const sized = record(fit as never, [value], {
+      constants: constantsOf(`fit:${value.ndim}:${out.dtype.name}`, () => ({ rank: value.ndim, dtype: out.dtype })),
+      dims: [...value.view_.shape],
+      hidden: true,
+    })[0];
+    out.view_ = sized.view_;
+    out.offset = 0;
+    replace(out, sized);
+    out.version.count++;
+    return;
+  }
+  assign(out, value);
+}
+
 /** Makes `self` hold `value` (broadcast and cast): the memory write of every in-place operator. */
 export function assign(self: Tensor, value: Tensor): void {
   checkWritable(self);

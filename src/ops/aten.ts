@@ -1,0 +1,3 @@
+/** torch.ops.aten: the operators that live only there. */
+
+export const atenOps = {};

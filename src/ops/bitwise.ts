@@ -1,0 +1,3 @@
+/** Bitwise operators: https://docs.pytorch.org/docs/stable/torch.html#pointwise-ops */
+
+export const bitwise = {};

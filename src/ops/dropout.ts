@@ -1,0 +1,3 @@
+/** Dropout: https://docs.pytorch.org/docs/stable/nn.functional.html#dropout-functions */
+
+export const dropouts = {};

@@ -1,0 +1,3 @@
+/** torch.fft: https://docs.pytorch.org/docs/stable/fft.html */
+
+export const fftOps = {};

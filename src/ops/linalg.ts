@@ -1,0 +1,3 @@
+/** torch.linalg: https://docs.pytorch.org/docs/stable/linalg.html */
+
+export const linalgOps = {};

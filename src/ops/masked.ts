@@ -1,0 +1,3 @@
+/** torch.masked: https://docs.pytorch.org/docs/stable/masked.html */
+
+export const maskedOps = {};

@@ -1,0 +1,3 @@
+/** Random sampling: https://docs.pytorch.org/docs/stable/torch.html#random-sampling */
+
+export const randomOps = {};

@@ -1,0 +1,3 @@
+/** torch.special: https://docs.pytorch.org/docs/stable/special.html */
+
+export const specialOps = {};

@@ -1,0 +1,3 @@
+/** Vision: https://docs.pytorch.org/docs/stable/nn.functional.html#vision-functions */
+
+export const vision = {};
