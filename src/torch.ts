@@ -1,11 +1,24 @@
 /** The `torch` namespace: functions of the table, dtypes, modes, devices. */
 import { backward, grad } from './autograd/backward.ts';
-import { enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled } from './autograd/modes.ts';
+import { checkpoint } from './autograd/checkpoint.ts';
+import { Function } from './autograd/function.ts';
+import {
+  detect_anomaly,
+  enable_grad,
+  inference_mode,
+  is_anomaly_enabled,
+  is_grad_enabled,
+  is_inference_mode_enabled,
+  no_grad,
+  set_detect_anomaly,
+  set_grad_enabled,
+} from './autograd/modes.ts';
 import { selectIsa } from './backend/cpu/features.ts';
 import { getNumThreads, setNumThreads } from './backend/cpu/pool.ts';
 import * as dtypes from './dtype/dtype.ts';
 import { promoteTypes } from './dtype/promotion.ts';
 import { frombuffer, getDefaultDevice, setDefaultDevice, tensor } from './ops/creation.ts';
+import { gradcheck, gradgradcheck } from './ops/gradcheck.ts';
 import { aten, fft, linalg, masked, special, Tensor, torchFunctions, windows } from './ops/methods.ts';
 import { drawMultinomial } from './ops/random.ts';
 import { scalar } from './ops/scalar-argument.ts';
@@ -77,7 +90,8 @@ export const torch = {
   get_num_threads: getNumThreads,
   set_num_threads: setNumThreads,
   backends: { cpu: { get_cpu_capability: (): string => ({ avx512: 'AVX512', avx2: 'AVX2', none: 'DEFAULT' })[selectIsa()] } },
-  autograd: { backward, grad },
+  autograd: { backward, grad, Function, gradcheck, gradgradcheck, set_detect_anomaly, detect_anomaly, is_anomaly_enabled },
+  utils: { checkpoint: { checkpoint } },
   /** Computes everything pending, on one device or all. */
   synchronize: (device?: string): void => {
     const engines = device === undefined ? openEngines() : [engineOf(device)];

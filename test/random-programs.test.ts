@@ -6,14 +6,10 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CpuBackend } from '../src/backend/cpu/device.ts';
 import { selectIsa } from '../src/backend/cpu/features.ts';
-import type { Tensor } from '../src/index.ts';
-import torch from '../src/index.ts';
-import { sliceOf } from '../src/ops/shape.ts';
-import { isNonOverlapping } from '../src/shape/view.ts';
 import { registerDevice } from '../src/tensor/devices.ts';
 import { flags } from '../src/util/flags.ts';
-import { hasView, isInjective, NaiveTensor } from './naive-model.ts';
-import { execute, type Machine, type Program, randomProgram } from './random-program.ts';
+import { engine, naive } from './machines.ts';
+import { execute, type Program, randomProgram } from './random-program.ts';
 
 const seed = Number(process.env['MAGPIE_TEST_SEED'] ?? 20261124);
 const runs = Number(process.env['MAGPIE_TEST_RUNS'] ?? 200);
@@ -25,55 +21,6 @@ const devices = ['reference', 'wasm', ...(best === 'avx512' ? ['cpu-avx512'] : [
 
 afterEach(() => {
   flags.flush = 'lazy';
-});
-
-const reshapeNaive = (x: NaiveTensor, shape: readonly number[]): NaiveTensor => x.reshape(shape, hasView(x, shape));
-const naive: Machine<NaiveTensor> = {
-  make: (shape, values) => new NaiveTensor(Float32Array.from(values), shape),
-  shape: (t) => t.shape,
-  writable: isInjective,
-  values: (t) => t.values(),
-  unary: (name, x) => x[name](),
-  scale: (x, by) => x.scale(by),
-  shift: (x, by) => x.shift(by),
-  binary: (name, x, y) => x[name](y),
-  reduce: (name, x, dim, keepdim) => x[name](dim, keepdim),
-  softmax: (x, dim) => x.softmax(dim),
-  matmul: (x, y) => x.matmul(y),
-  cat: (x, y, dim) => x.cat(y, dim),
-  permute: (x, order) => x.permute(order),
-  slice: (x, dim, start, end, step) => x.slice(dim, start, end, step),
-  select: (x, dim, index) => x.select(dim, index),
-  unsqueeze: (x, dim) => x.unsqueeze(dim),
-  expandFront: (x, count) => x.expandFront(count),
-  reshape: reshapeNaive,
-  unbind: (x, dim) => Array.from({ length: x.shape[dim] }, (_, i) => x.select(dim, i)),
-  write: (name, x, y) => void x[name](y),
-  fill: (x, value) => void x.fill_(value),
-};
-
-const engine = (device: string): Machine<Tensor> => ({
-  make: (shape, values) => torch.tensor(values, { device }).reshape([...shape]),
-  shape: (t) => t.view_.shape,
-  writable: (t) => isNonOverlapping(t.view_.shape, t.view_.strides),
-  values: (t) => t.detach().flatten().tolist() as number[],
-  unary: (name, x) => x[name](),
-  scale: (x, by) => x.mul(by),
-  shift: (x, by) => x.add(by),
-  binary: (name, x, y) => x[name](y),
-  reduce: (name, x, dim, keepdim) => x[name](dim, keepdim),
-  softmax: (x, dim) => x.softmax(dim),
-  matmul: (x, y) => x.matmul(y),
-  cat: (x, y, dim) => torch.cat([x, y], dim),
-  permute: (x, order) => x.permute([...order]),
-  slice: (x, dim, start, end, step) => sliceOf(x, dim, start, end, step) as Tensor,
-  select: (x, dim, index) => x.select(dim, index),
-  unsqueeze: (x, dim) => x.unsqueeze(dim),
-  expandFront: (x, count) => x.expand([count, ...x.view_.shape]),
-  reshape: (x, shape) => x.reshape([...shape]),
-  unbind: (x, dim) => x.unbind(dim),
-  write: (name, x, y) => void x[name](y),
-  fill: (x, value) => void x.fill_(value),
 });
 
 /** Numbers as text: all NaNs are one, and the signs of zeros count. */

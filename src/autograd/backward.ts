@@ -3,13 +3,14 @@
  * is computed together with the forward and the optimizer's step.
  */
 import type { Value } from '../graph/node.ts';
+import { differentiable } from '../graph/operator.ts';
 import type { View } from '../shape/view.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { record } from '../tensor/record.ts';
 import { holding } from '../tensor/scope.ts';
 import { Storage, Tensor } from '../tensor/tensor.ts';
 import { accumulate, accumulateCall, gradientPlan } from './gradients.ts';
-import { modes } from './modes.ts';
+import { anomaly, modes } from './modes.ts';
 import { type Edge, type EdgeTarget, type SavedValue, Tape } from './tape.ts';
 
 interface Contribution {
@@ -19,13 +20,13 @@ interface Contribution {
 }
 
 /** A tensor over a value without making it a user's handle. */
-function bare(value: Value, view: View, offset: number, tape: Tape): Tensor {
+export function bare(value: Value, view: View, offset: number, tape: Tape): Tensor {
   const visible = value.visible;
   const t = new Tensor(new Storage(value), view, offset, tape);
   value.visible = visible;
   return t;
 }
-const noTape = (): Tape => new Tape(null, 0, null);
+export const noTape = (): Tape => new Tape(null, 0, null);
 
 function checkVersion(s: SavedValue, edge: Edge): void {
   if (s.version === null || s.version.count === s.count) return;
@@ -65,6 +66,7 @@ function seedFor(root: Tensor, gradient: Tensor | null | undefined): Tensor {
     return gradient;
   }
   if (root.view_.numel !== 1) throw new Error('grad can be implicitly created only for scalar outputs');
+  if (root.dtype.is_complex) throw new Error(`grad can be implicitly created only for real scalar outputs but got ${root.dtype}`);
   return operators.ones(root);
 }
 
@@ -73,20 +75,24 @@ export interface BackwardOperators {
   readonly ones: (like: Tensor) => Tensor;
   readonly zeros: (like: Tensor) => Tensor;
   readonly clone: (t: Tensor) => Tensor;
+  /** Summed over broadcast dims to this shape; throws `otherwise` where it does not broadcast to the gradient's. */
+  readonly sumTo: (t: Tensor, shape: readonly number[], otherwise: () => Error) => Tensor;
+  readonly anyNan: (t: Tensor) => boolean;
   /** target.grad += grad, in place. */
   readonly addToGrad: (target: Tensor, grad: Tensor) => void;
 }
-let operators: BackwardOperators;
+export let operators: BackwardOperators;
 export function provideOperators(provided: BackwardOperators): void {
   operators = provided;
 }
 
-/** Edges that gradients of `roots` may reach, newest first: an order in which every edge comes after all that use it. */
-function reachable(roots: readonly Edge[]): Edge[] {
+/** Edges that gradients of `roots` may reach, newest first: an order in which every edge comes after all that use it. Nothing behind `stops`. */
+function reachable(roots: readonly Edge[], stops: ReadonlySet<Edge> | null): Edge[] {
   const seen = new Set<Edge>(roots);
   const stack = [...roots];
   while (stack.length > 0) {
     const edge = stack.pop()!;
+    if (stops?.has(edge)) continue;
     for (const t of edge.targets) {
       if (t !== null && !seen.has(t.edge)) {
         seen.add(t.edge);
@@ -106,6 +112,7 @@ export function runBackward(
   gradients: readonly (Tensor | null | undefined)[],
   options: BackwardOptions,
   capture: readonly EdgeTarget[] | null,
+  stopAtCapture = false,
 ): (Tensor | null)[] {
   if (modes.inference && roots.some((r) => r.inference)) throw new Error('Inference tensors do not track version counter.');
   const create = options.create_graph ?? false;
@@ -129,11 +136,13 @@ export function runBackward(
     starts.push(edge);
     push({ edge, output, base: base!, view: root.view_, offset: root.offset }, seedFor(root, gradients[i]));
   });
-  const order = reachable(starts);
+  const stops = stopAtCapture && capture !== null ? new Set(capture.map((t) => t.edge)) : null;
+  const order = reachable(starts, stops);
   for (const edge of order) {
+    if (stops?.has(edge)) continue;
     if (edge.saved === null && edge.leaf === null) throw freed();
   }
-  for (const edge of order) for (const s of edge.saved ?? []) checkVersion(s, edge);
+  for (const edge of order) if (!stops?.has(edge)) for (const s of edge.saved ?? []) checkVersion(s, edge);
   const allowed = options.inputs === undefined ? null : new Set(options.inputs.map((t) => t.tape.edge));
   const captured: (Tensor | null)[] = capture === null ? [] : capture.map(() => null);
   const before = { ...modes };
@@ -162,7 +171,8 @@ export function runBackward(
         if (capture === null && grads[0] !== null && (allowed === null || allowed.has(edge))) accumulateInto(edge.leaf, grads[0], create);
         continue;
       }
-      const results = edge.custom !== null ? edge.custom(grads) : gradientsThrough(edge, grads, create);
+      if (stops?.has(edge)) continue;
+      const results = anomalous(edge, () => (edge.custom !== null ? edge.custom(grads) : gradientsThrough(edge, grads, create)));
       edge.targets.forEach((t, i) => {
         const g = results[i];
         if (t !== null && g) push(t, g);
@@ -179,6 +189,27 @@ export function runBackward(
   return captured;
 }
 
+/** In anomaly mode, errors and NaNs of a gradient name the call that made the edge. */
+function anomalous(edge: Edge, work: () => readonly (Tensor | null)[]): readonly (Tensor | null)[] {
+  if (!anomaly.enabled) return work();
+  const origin = (): string =>
+    edge.origin === null
+      ? 'No forward pass information available. Enable detect anomaly during forward pass for more information.'
+      : `Traceback of forward call that caused the error:\n${edge.origin}`;
+  let results: readonly (Tensor | null)[];
+  try {
+    results = work();
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\nError detected in ${edge.name}. ${origin()}`, { cause: error });
+  }
+  if (anomaly.checkNan)
+    results.forEach((g, i) => {
+      if (g !== null && operators.anyNan(g))
+        throw new Error(`Function '${edge.name}' returned nan values in its ${i}th output.\nError detected in ${edge.name}. ${origin()}`);
+    });
+  return results;
+}
+
 const freed = (): Error =>
   new Error(
     'Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). ' +
@@ -192,6 +223,7 @@ function combine(base: View, list: readonly Contribution[]): Tensor {
   if (
     list.length === 1 &&
     first.offset === 0 &&
+    first.view.dtype === base.dtype &&
     first.view.shape.join() === base.shape.join() &&
     first.view.strides.join() === base.strides.join()
   )
@@ -242,6 +274,10 @@ function tapeOf(edge: Edge, s: { from: string; index: number }): Tape {
   if (s.from === 'input') {
     const t = edge.targets[s.index];
     if (t !== null) return new Tape(t.edge, t.output, t.base);
+  }
+  if (s.from === 'hidden') {
+    const at = edge.signature!.visible + s.index;
+    if (differentiable(edge.outputs[at])) return new Tape(edge, at, edge.outputs[at]);
   }
   return noTape();
 }

@@ -2,8 +2,10 @@
 
 import type { Signature } from '../graph/node.ts';
 import { deriveGradient, type GradientPlan, type Operator } from '../graph/operator.ts';
-import { type Prim, rowMajor } from '../graph/prim.ts';
+import { cat, complexOf, type Prim, rowMajor } from '../graph/prim.ts';
 import { viewGradient } from '../graph/vjp.ts';
+import type { Dim } from '../shape/dim.ts';
+import * as dimsOf from '../shape/dim.ts';
 import { extentOf, isDense, type View } from '../shape/view.ts';
 import { type Constants, constantsOf } from '../tensor/record.ts';
 
@@ -19,7 +21,7 @@ export function gradientPlan(signature: Signature, seeded: number): GradientPlan
       signature.inputs,
       { constants: signature.constants, dims: signature.dims },
       signature.needs!,
-      signature.outs.slice(0, signature.visible).map((_, k) => (seeded & (1 << k)) !== 0),
+      signature.outs.map((_, k) => (seeded & (1 << k)) !== 0),
     );
     plans.set(key, plan);
   }
@@ -33,6 +35,8 @@ interface Window {
 }
 interface AccumulateConstants {
   readonly baseRank: number;
+  /** Whether the base is complex; a window may see it as pairs of reals, or real memory as complex. */
+  readonly complex: boolean;
   /** Dims of the base, slowest first; null where the base has gaps and is taken as flat memory. */
   readonly order: readonly number[] | null;
   readonly windows: readonly Window[];
@@ -45,7 +49,7 @@ interface AccumulateConstants {
 export const accumulate: Operator<AccumulateConstants> = {
   name: 'accumulate_views',
   body: (grads, { constants, dims: d }) => {
-    const { baseRank, order, windows } = constants;
+    const { baseRank, complex, order, windows } = constants;
     const shape = d.slice(0, baseRank);
     const strides = d.slice(baseRank, 2 * baseRank);
     const memory = order === null ? [d[2 * baseRank]] : order.map((i) => shape[i]);
@@ -64,19 +68,33 @@ export const accumulate: Operator<AccumulateConstants> = {
       const windowStrides = d.slice(at, at + rank);
       const offset = d[at + rank];
       at += rank + 1;
-      return whole ? g : fromMemory(viewGradient(g, memory, windowStrides, offset));
+      return whole ? g : fromMemory(windowGradient(g, complex, memory, windowStrides, offset));
     });
     return [parts.reduce((a, b) => a.add(b))];
   },
 };
 
+/** The gradient of a window put back into memory of `complex` numbers or reals, whichever of the two the window itself is. */
+function windowGradient(g: Prim, complex: boolean, memory: readonly Dim[], strides: readonly Dim[], offset: Dim): Prim {
+  if (g.dtype.is_complex === complex) return viewGradient(g, memory, strides, offset);
+  if (complex) {
+    const pairs = viewGradient(g, [...memory, 2], strides, offset);
+    const last = memory.length;
+    return complexOf(pairs.slice(last, 0, 1).squeeze(last), pairs.slice(last, 1, 1).squeeze(last));
+  }
+  const last = g.ndim;
+  const pairs = cat([g.real.unsqueeze(last), g.imag.unsqueeze(last)], last);
+  return viewGradient(pairs, memory, [...strides.map((s) => dimsOf.mul(s, 2)), 1], dimsOf.mul(offset, 2));
+}
+
 export function accumulateCall(base: View, windows: readonly { view: View; offset: number }[]): { constants: Constants; dims: number[] } {
   const dense = isDense(base.shape, base.strides);
   const order = dense ? [...base.shape.keys()].sort((i, j) => base.strides[j] - base.strides[i] || i - j) : null;
   const shapes = windows.map(({ view, offset }) => ({ rank: view.ndim, whole: view === base && offset === 0 }));
-  const key = `accumulate:${base.ndim}:${order}:${shapes.map((w) => `${w.rank}${w.whole ? 'w' : ''}`)}`;
+  const complex = base.dtype.is_complex;
+  const key = `accumulate:${base.ndim}:${complex}:${order}:${shapes.map((w) => `${w.rank}${w.whole ? 'w' : ''}`)}`;
   return {
-    constants: constantsOf(key, (): AccumulateConstants => ({ baseRank: base.ndim, order, windows: shapes })),
+    constants: constantsOf(key, (): AccumulateConstants => ({ baseRank: base.ndim, complex, order, windows: shapes })),
     dims: [
       ...base.shape,
       ...base.strides,

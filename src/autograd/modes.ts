@@ -1,6 +1,8 @@
 /** Grad modes: whether calls are recorded on the tape. Modes are for synchronous code: a function that returns a Promise or generator throws. */
 
 export const modes = { grad: true, inference: false };
+/** Anomaly mode: edges remember where they were made; gradients are checked for NaN. */
+export const anomaly = { enabled: false, checkNan: true };
 
 function isDeferred(result: unknown): boolean {
   if (typeof result !== 'object' || result === null) return false;
@@ -39,3 +41,20 @@ export function set_grad_enabled<T>(mode: boolean, fn?: () => T): T | undefined 
   modes.grad = mode;
   return undefined;
 }
+
+/** Turns anomaly mode on or off: errors and NaNs in backward name the forward call. Slow. https://docs.pytorch.org/docs/stable/autograd.html#anomaly-detection */
+export function set_detect_anomaly(mode: boolean, check_nan = true): void {
+  anomaly.enabled = mode;
+  anomaly.checkNan = check_nan;
+}
+/** Runs `fn` in anomaly mode. */
+export function detect_anomaly<T>(fn: () => T, options: { readonly check_nan?: boolean } = {}): T {
+  const before = { ...anomaly };
+  set_detect_anomaly(true, options.check_nan ?? true);
+  try {
+    return fn();
+  } finally {
+    Object.assign(anomaly, before);
+  }
+}
+export const is_anomaly_enabled = (): boolean => anomaly.enabled;

@@ -8,6 +8,7 @@
 import type { Signature, Value } from '../graph/node.ts';
 import type { View } from '../shape/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { anomaly } from './modes.ts';
 
 /** Something whose `count` grows with every in-place write: the storage, or a cell of its own for `.data`. */
 export interface Version {
@@ -46,6 +47,16 @@ export interface SavedValue {
 
 export type GradientHook = (grad: Tensor) => Tensor | null | undefined;
 
+/** The caller's frames: those outside of this package's core. */
+function callSite(): string {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 40;
+  const frames = (new Error().stack ?? '').split('\n').slice(2);
+  Error.stackTraceLimit = limit;
+  const outside = frames.filter((f) => !/[\\/](autograd|tensor|ops)[\\/][\w-]+\.[jt]s/.test(f));
+  return (outside.length > 0 ? outside : frames).join('\n');
+}
+
 let nextSequence = 1;
 
 export class Edge {
@@ -64,6 +75,9 @@ export class Edge {
   retained: { readonly output: number; readonly tensor: Tensor }[] | null = null;
   /** A gradient written by the user (custom Function) instead of a derived one. */
   readonly custom: ((grads: readonly (Tensor | null)[]) => readonly (Tensor | null)[]) | null;
+
+  /** Call stack of the forward call, in anomaly mode. */
+  readonly origin: string | null = anomaly.enabled ? callSite() : null;
 
   constructor(fields: {
     name: string;
@@ -87,7 +101,8 @@ export class Edge {
 
   /** Lets go of what was saved; a second backward through it raises. */
   release(): void {
-    if (this.saved === null || this.leaf !== null) return;
+    // What saved nothing may be walked again, as in PyTorch.
+    if (this.saved === null || this.saved.length === 0 || this.leaf !== null) return;
     for (const s of this.saved) s.value.savedBy--;
     this.saved = null;
   }

@@ -36,8 +36,8 @@ export interface Operator<C = unknown> {
   readonly paramTypes?: ((constants: C) => readonly DType[]) | undefined;
 }
 
-/** Where a gradient's input comes from. */
-export type Saved = { readonly from: 'input' | 'output' | 'hidden' | 'grad'; readonly index: number };
+/** Where a gradient's input comes from. `extra`: only the gradient of a hidden output (a second backward) reads it. */
+export type Saved = { readonly from: 'input' | 'output' | 'hidden' | 'grad'; readonly index: number; readonly extra?: true };
 
 export interface GradientPlan {
   /** The gradient as an operator; its inputs are `saved`, in order; its outputs the gradients of `wrt`, in order. */
@@ -98,7 +98,13 @@ const recomputable = (p: Prim): boolean => {
   }
 };
 
-/** The gradient of one traced call, and what crosses from the forward side. */
+/** Hidden outputs that have got gradients themselves: what a backward saved is part of the graph when a graph of the gradient is made. */
+interface HiddenSeeds {
+  readonly prims: readonly Prim[];
+  readonly seeded: readonly boolean[];
+}
+
+/** The gradient of one traced call, and what crosses from the forward side. With `hiddenSeeds` only those prims cross as hidden outputs. */
 function cut<C>(
   op: Operator<C>,
   inputs: readonly Prim[],
@@ -106,17 +112,26 @@ function cut<C>(
   context: BodyContext<C>,
   needs: readonly boolean[],
   seeded: readonly boolean[],
+  hiddenSeeds: HiddenSeeds | null = null,
 ): Cut {
-  const seeds = outputs.map((out, k) => (seeded[k] ? input(-1 - k, out.shape, out.dtype) : null));
+  const visibleSeeds = outputs.map((out, k) => (seeded[k] ? input(-1 - k, out.shape, out.dtype) : null));
+  const innerSeeds = (hiddenSeeds?.prims ?? []).map((p, k) =>
+    hiddenSeeds!.seeded[k] ? input(-1 - outputs.length - k, p.shape, p.dtype) : null,
+  );
+  const seeds = [...visibleSeeds, ...innerSeeds];
   const wrt = inputs.filter((_, i) => needs[i]);
+  const pairsOf = (outs: readonly Prim[], of: readonly (Prim | null)[]) => outs.flatMap((out, k) => (of[k] ? [[out, of[k]] as const] : []));
+  const innerPairs = pairsOf(hiddenSeeds?.prims ?? [], innerSeeds);
   let gradients: (Prim | null)[];
   if (op.gradient) {
-    const all = op.gradient(seeds, inputs, outputs, context);
+    const all = visibleSeeds.some((g) => g !== null) ? op.gradient(visibleSeeds, inputs, outputs, context) : inputs.map(() => null);
     gradients = inputs.flatMap((_, i) => (needs[i] ? [all[i] ?? null] : []));
-  } else {
-    const pairs = outputs.flatMap((out, k) => (seeds[k] === null ? [] : [[out, seeds[k]] as const]));
-    gradients = vjp(pairs, wrt);
-  }
+    if (innerPairs.length > 0) {
+      const inner = vjp(innerPairs, wrt);
+      gradients = gradients.map((g, i) => (g && inner[i] ? g.add(inner[i]) : (g ?? inner[i])));
+    }
+  } else gradients = vjp([...pairsOf(outputs, visibleSeeds), ...innerPairs], wrt);
+  const crossing = hiddenSeeds === null ? null : new Set(hiddenSeeds.prims);
   const forward = new Set(topological(outputs));
   const saved: { source: Saved; prim: Prim }[] = [];
   const hidden: Prim[] = [];
@@ -132,7 +147,11 @@ function cut<C>(
     if (seedAt >= 0) source = { from: 'grad', index: seedAt };
     else if (inputIndex.has(p)) source = { from: 'input', index: inputIndex.get(p)! };
     else if (forward.has(p) && outputIndex.has(p) && !isLeafPrim(p)) source = { from: 'output', index: outputIndex.get(p)! };
-    else if ((forward.has(p) || (p.body.op === 'result' && forward.has(p.srcs[0]))) && !recomputable(p)) {
+    else if (
+      (forward.has(p) || (p.body.op === 'result' && forward.has(p.srcs[0]))) &&
+      !recomputable(p) &&
+      (crossing === null || crossing.has(p))
+    ) {
       source = { from: 'hidden', index: hidden.length };
       hidden.push(p);
     }
@@ -161,15 +180,26 @@ export function traceCall<C>(
 ): TracedCall & { saved: readonly Saved[]; wrt: readonly number[] } {
   const outputs = op.body(inputs, context);
   if (needs === null) return { inputs, outputs, hidden: [], saved: [], wrt: [] };
-  const { hidden, saved, gradients } = cut(op, inputs, outputs, context, needs, outputs.map(differentiable));
+  const { hidden, saved: crossing, gradients } = cut(op, inputs, outputs, context, needs, outputs.map(differentiable));
   const needed = inputs.flatMap((_, i) => (needs[i] ? [i] : []));
-  return { inputs, outputs, hidden, saved: saved.map((s) => s.source), wrt: needed.filter((_, k) => gradients[k] !== null) };
+  const saved = crossing.map((s) => s.source);
+  if (hidden.some(differentiable)) {
+    const again = cut(op, inputs, outputs, context, needs, outputs.map(differentiable), {
+      prims: hidden,
+      seeded: hidden.map(differentiable),
+    });
+    for (const { source } of again.saved) {
+      if (source.from !== 'input' && source.from !== 'output') continue;
+      if (!saved.some((s) => s.from === source.from && s.index === source.index)) saved.push({ ...source, extra: true });
+    }
+  }
+  return { inputs, outputs, hidden, saved, wrt: needed.filter((_, k) => gradients[k] !== null) };
 }
 
 export const differentiable = (p: { readonly dtype: DType }): boolean => p.dtype.is_floating_point || p.dtype.is_complex;
 
 /**
- * The gradient of `op` as an operator, for outputs that got a gradient (`seeded`). The forward call's input shapes are not attributes of it:
+ * The gradient of `op` as an operator, for outputs, then hidden outputs, that got a gradient (`seeded`). The forward call's input shapes are not attributes of it:
  * they are dims, after the call's own: `shapes` gives their ranks, so that a program with symbols retraces it the same way.
  */
 export function deriveGradient<C>(
@@ -196,7 +226,16 @@ export function deriveGradient<C>(
     const outputs = op.body(inputs, full);
     // Hidden outputs are numbered as the forward call numbered them: by the cut for all differentiable outputs.
     const all = cut(op, inputs, outputs, full, needs, outputs.map(differentiable));
-    const mine = cut(op, inputs, outputs, full, needs, seeded);
+    const inner = seeded.slice(outputs.length);
+    const mine = cut(
+      op,
+      inputs,
+      outputs,
+      full,
+      needs,
+      seeded.slice(0, outputs.length),
+      inner.includes(true) ? { prims: all.hidden, seeded: inner } : null,
+    );
     const saved = mine.saved.map((s) =>
       s.source.from === 'hidden' ? { prim: s.prim, source: { from: 'hidden' as const, index: all.hidden.indexOf(s.prim) } } : s,
     );

@@ -9,6 +9,7 @@
  * Gradients are in `vjp.ts`, one rule for each kind here. What a primitive becomes in a kernel is in `schedule/emit.ts`.
  */
 import { bool, type DType, int64 } from '../dtype/dtype.ts';
+import { scalarTypeName } from '../dtype/promotion.ts';
 import type { ReduceKind } from '../kernel/ir.ts';
 import { type ScalarOp, scalarOps } from '../kernel/scalar.ts';
 import type { Dim } from '../shape/dim.ts';
@@ -238,6 +239,12 @@ export class Prim {
     const sorted = [...axes].sort((a, b) => a - b);
     const dtype = kind === 'argmax' || kind === 'argmin' ? int64 : this.dtype;
     const kept = this.shape.filter((_, i) => !sorted.includes(i));
+    if (this.dtype.is_complex && kind !== 'sum' && kind !== 'prod')
+      throw new Error(
+        kind === 'argmax' || kind === 'argmin'
+          ? `${kind}(): does not support complex input`
+          : `"${kind}_values_cpu" not implemented for '${scalarTypeName(this.dtype)}'`,
+      );
     const out =
       sorted.length === 0 && dtype === this.dtype ? this : new Prim({ op: 'reduce', kind, srcs: [this], axes: sorted }, kept, dtype);
     return keepdim ? out.reshape(this.shape.map((d, i) => (sorted.includes(i) ? 1 : d))) : out;
@@ -350,8 +357,41 @@ export function broadcast(shapes: readonly (readonly Dim[])[]): readonly Dim[] {
 
 function scalarPrim(fn: ScalarOp, operands: readonly Operand[]): Prim {
   const like = operands.find((o): o is Prim => o instanceof Prim && !(fn === 'select' && o === operands[0])) ?? (operands[0] as Prim);
-  const prims = operands.map((o) => toPrim(o, like));
+  const given = operands.map((o) => toPrim(o, like));
+  const complex = given.find((p) => p.dtype.is_complex);
+  if (complex !== undefined && !complexScalarOps.has(fn)) throw new Error(refusal(fn, complex.dtype));
+  // Real operands beside complex ones are complex numbers without imaginary part.
+  const prims = complex === undefined ? given : given.map((p, i) => (fn === 'select' && i === 0 ? p : p.cast(complex.dtype)));
   const shape = broadcast(prims.map((p) => p.shape));
-  const dtype = scalarOps[fn].result === 'bool' ? bool : prims[prims.length - 1].dtype;
+  const last = prims[prims.length - 1].dtype;
+  const dtype = scalarOps[fn].result === 'bool' ? bool : fn === 'abs' ? last.real : last;
   return new Prim({ op: 'scalar', fn, srcs: prims.map((p) => p.expand(shape)) }, shape, dtype);
+}
+
+/** Scalar operations that are defined for complex numbers (`complex-math.ts`). */
+const complexScalarOps: ReadonlySet<ScalarOp> = new Set<ScalarOp>([
+  ...(['add', 'sub', 'mul', 'div', 'neg', 'abs', 'sqrt', 'fma', 'eq', 'ne', 'select', 'pow'] as const),
+  ...(['exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p', 'sin', 'cos', 'tan', 'asin', 'acos', 'atan'] as const),
+  ...(['sinh', 'cosh', 'tanh', 'asinh', 'acosh', 'atanh'] as const),
+]);
+
+/** PyTorch's text for what is not; operators with another text check before. */
+function refusal(fn: ScalarOp, dtype: DType): string {
+  switch (fn) {
+    case 'floor':
+    case 'ceil':
+    case 'trunc':
+      return `${fn} is not supported for complex inputs`;
+    case 'min':
+    case 'max':
+      return `${fn}imum not implemented for complex tensors.`;
+    case 'rint':
+      return `"round_vml_cpu" not implemented for '${scalarTypeName(dtype)}'`;
+    case 'erf':
+    case 'erfc':
+    case 'erfinv':
+      return `"${fn}_vml_cpu" not implemented for '${scalarTypeName(dtype)}'`;
+    default:
+      return `"${fn}_cpu" not implemented for '${scalarTypeName(dtype)}'`;
+  }
 }

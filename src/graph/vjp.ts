@@ -3,6 +3,8 @@
  *
  * A rule gets the gradient of the result and returns gradients of the sources (null: no gradient flows). Operators inherit these through
  * their bodies; an operator declares a gradient of its own only for stability, subgradient convention or cost.
+ *
+ * The gradient of a complex number is PyTorch's: dL/dre + i dL/dim, so a holomorphic f passes on g * conj(f'(z)). `conj()` is nothing on reals.
  */
 import type { ScalarOp } from '../kernel/scalar.ts';
 import type { Dim } from '../shape/dim.ts';
@@ -11,27 +13,30 @@ import { complexOf, full, iota, type Prim, resultsOf, rowMajor, sameShape } from
 
 type ScalarRule = (g: Prim, out: Prim, ...args: Prim[]) => (Prim | null)[];
 
+const isContinuous = (p: Prim): boolean => p.dtype.is_floating_point || p.dtype.is_complex;
+/** A gradient as its operand can take it: of a complex one a real operand gets the real part. */
+const asGradientOf = (g: Prim, p: Prim): Prim => (g.dtype.is_complex === p.dtype.is_complex ? g : g.cast(p.dtype));
 const zeroWhere = (condition: Prim, g: Prim): Prim => condition.where(0, g);
 const twoOverSqrtPi = 1.1283791670955126;
 
 const scalarRules: { readonly [K in ScalarOp]: ScalarRule | null } = {
   add: (g) => [g, g],
   sub: (g) => [g, g.neg()],
-  mul: (g, _, a, b) => [g.mul(b), g.mul(a)],
-  div: (g, out, _, b) => [g.div(b), g.mul(out).div(b).neg()],
+  mul: (g, _, a, b) => [g.mul(b.conj()), g.mul(a.conj())],
+  div: (g, out, _, b) => [g.div(b.conj()), g.mul(out.conj()).div(b.conj()).neg()],
   idiv: null,
   irem: null,
   // PyTorch's maximum/minimum share the gradient between equal operands.
   min: (g, _, a, b) => [a.eq(b).where(g.mul(0.5), a.lt(b).where(g, 0)), a.eq(b).where(g.mul(0.5), b.lt(a).where(g, 0))],
   max: (g, _, a, b) => [a.eq(b).where(g.mul(0.5), b.lt(a).where(g, 0)), a.eq(b).where(g.mul(0.5), a.lt(b).where(g, 0))],
   neg: (g) => [g.neg()],
-  abs: (g, _, a) => [a.lt(0).where(g.neg(), zeroWhere(a.eq(0), g))],
-  sqrt: (g, out) => [g.div(out.mul(2))],
+  abs: (g, out, a) => [a.dtype.is_complex ? out.eq(0).where(0, a.div(out)).mul(g) : a.lt(0).where(g.neg(), zeroWhere(a.eq(0), g))],
+  sqrt: (g, out) => [g.div(out.conj().mul(2))],
   floor: (g) => [g.mul(0)],
   ceil: (g) => [g.mul(0)],
   trunc: (g) => [g.mul(0)],
   rint: (g) => [g.mul(0)],
-  fma: (g, _, a, b) => [g.mul(b), g.mul(a), g],
+  fma: (g, _, a, b) => [g.mul(b.conj()), g.mul(a.conj()), g],
   lt: null,
   le: null,
   eq: null,
@@ -44,29 +49,29 @@ const scalarRules: { readonly [K in ScalarOp]: ScalarRule | null } = {
   shr: null,
   ushr: null,
   select: (g, _, condition) => [null, condition.where(g, 0), condition.where(0, g)],
-  exp: (g, out) => [g.mul(out)],
-  exp2: (g, out) => [g.mul(out).mul(Math.LN2)],
-  expm1: (g, out) => [g.mul(out.add(1))],
-  log: (g, _, a) => [g.div(a)],
-  log2: (g, _, a) => [g.div(a.mul(Math.LN2))],
-  log10: (g, _, a) => [g.div(a.mul(Math.LN10))],
-  log1p: (g, _, a) => [g.div(a.add(1))],
-  sin: (g, _, a) => [g.mul(a.scalar('cos'))],
-  cos: (g, _, a) => [g.mul(a.scalar('sin').neg())],
-  tan: (g, out) => [g.mul(out.mul(out).add(1))],
-  asin: (g, _, a) => [g.div(a.mul(a).neg().add(1).sqrt())],
-  acos: (g, _, a) => [g.div(a.mul(a).neg().add(1).sqrt()).neg()],
-  atan: (g, _, a) => [g.div(a.mul(a).add(1))],
+  exp: (g, out) => [g.mul(out.conj())],
+  exp2: (g, out) => [g.mul(out.conj()).mul(Math.LN2)],
+  expm1: (g, out) => [g.mul(out.conj().add(1))],
+  log: (g, _, a) => [g.div(a.conj())],
+  log2: (g, _, a) => [g.div(a.conj().mul(Math.LN2))],
+  log10: (g, _, a) => [g.div(a.conj().mul(Math.LN10))],
+  log1p: (g, _, a) => [g.div(a.conj().add(1))],
+  sin: (g, _, a) => [g.mul(a.scalar('cos').conj())],
+  cos: (g, _, a) => [g.mul(a.scalar('sin').neg().conj())],
+  tan: (g, out) => [g.mul(out.mul(out).add(1).conj())],
+  asin: (g, _, a) => [g.div(a.mul(a).neg().add(1).sqrt().conj())],
+  acos: (g, _, a) => [g.div(a.mul(a).neg().add(1).sqrt().conj()).neg()],
+  atan: (g, _, a) => [g.div(a.mul(a).add(1).conj())],
   atan2: (g, _, a, b) => {
     const recip = g.div(a.mul(a).add(b.mul(b)));
     return [recip.mul(b), recip.mul(a.neg())];
   },
-  sinh: (g, _, a) => [g.mul(a.scalar('cosh'))],
-  cosh: (g, _, a) => [g.mul(a.scalar('sinh'))],
-  tanh: (g, out) => [g.mul(out.mul(out).neg().add(1))],
-  asinh: (g, _, a) => [g.div(a.mul(a).add(1).sqrt())],
-  acosh: (g, _, a) => [g.div(a.mul(a).sub(1).sqrt())],
-  atanh: (g, _, a) => [g.div(a.mul(a).neg().add(1))],
+  sinh: (g, _, a) => [g.mul(a.scalar('cosh').conj())],
+  cosh: (g, _, a) => [g.mul(a.scalar('sinh').conj())],
+  tanh: (g, out) => [g.mul(out.mul(out).neg().add(1).conj())],
+  asinh: (g, _, a) => [g.div(a.mul(a).add(1).sqrt().conj())],
+  acosh: (g, _, a) => [g.div(a.mul(a).sub(1).sqrt().conj())],
+  atanh: (g, _, a) => [g.div(a.mul(a).neg().add(1).conj())],
   erf: (g, _, a) => [g.mul(a.mul(a).neg().exp().mul(twoOverSqrtPi))],
   erfc: (g, _, a) => [g.mul(a.mul(a).neg().exp().mul(-twoOverSqrtPi))],
   erfinv: (g, out) => [
@@ -81,8 +86,8 @@ const scalarRules: { readonly [K in ScalarOp]: ScalarRule | null } = {
   digamma: null,
   // d/da is 0 where the exponent is 0; d/db is 0 where the base is 0 and the exponent is not negative (PyTorch's conventions).
   pow: (g, out, a, b) => [
-    b.eq(0).where(0, g.mul(b).mul(a.scalar('pow', b.sub(1)))),
-    a.eq(0).and(b.ge(0)).where(0, g.mul(out).mul(a.log())),
+    b.eq(0).where(0, g.mul(b.conj()).mul(a.scalar('pow', b.sub(1)).conj())),
+    a.eq(0).and(b.real.ge(0)).where(0, g.mul(out.conj()).mul(a.log().conj())),
   ],
   fmod: (g, _, a, b) => [g, g.mul(a.div(b).scalar('trunc')).neg()],
 };
@@ -176,10 +181,10 @@ function gradientsOf(out: Prim, g: Prim): (Prim | null)[] {
     case 'scalar': {
       const rule = scalarRules[body.fn];
       if (rule === null) return body.srcs.map(() => null);
-      return rule(g, out, ...body.srcs).map((x, i) => (body.srcs[i].dtype.is_floating_point ? x : null));
+      return rule(g, out, ...body.srcs).map((x, i) => (isContinuous(body.srcs[i]) ? x : null));
     }
     case 'cast':
-      return [body.srcs[0].dtype.is_floating_point ? g.cast(body.srcs[0].dtype) : null];
+      return [isContinuous(body.srcs[0]) ? g.cast(body.srcs[0].dtype) : null];
     case 'bitcast':
       return [null];
     case 'view':
@@ -221,7 +226,7 @@ function gradientsOf(out: Prim, g: Prim): (Prim | null)[] {
     }
     case 'dot': {
       const [a, b] = body.srcs;
-      return [g.dot(b.mT), a.mT.dot(g)];
+      return [g.dot(b.mT.conj()), a.mT.conj().dot(g)];
     }
     case 'lookup': {
       const [src, ...coords] = body.srcs;
@@ -261,7 +266,7 @@ function gradientsOf(out: Prim, g: Prim): (Prim | null)[] {
 /** Product of all other elements: exact with zeros, quadratic in the reduced extent only where a zero may occur; here by masking zeros. */
 function productGradient(src: Prim, g: Prim, axes: readonly number[], keep: (p: Prim) => Prim): Prim {
   const zero = src.eq(0);
-  const zeros = zero.cast(g.dtype).sum(axes);
+  const zeros = zero.cast(g.dtype.real).sum(axes);
   const others = zero.where(1, src).reduce('prod', axes);
   const nonzero = keep(others).div(zero.where(1, src));
   const gradient = keep(zeros)
@@ -272,7 +277,7 @@ function productGradient(src: Prim, g: Prim, axes: readonly number[], keep: (p: 
         .eq(1)
         .where(zero.where(keep(others), 0), 0),
     );
-  return keep(g).mul(gradient);
+  return keep(g).mul(gradient.conj());
 }
 
 /** All prims that `roots` depend on, sources first. Iterative: chains may be long. */
@@ -327,7 +332,7 @@ export function vjp(seeds: readonly (readonly [Prim, Prim])[], wrt: readonly Pri
       const grads = libraryGradients(p, total);
       p.srcs.forEach((src, k) => {
         const grad = grads[k];
-        if (grad && needed.has(src)) addTo(src, grad);
+        if (grad && needed.has(src)) addTo(src, asGradientOf(grad, src));
       });
       continue;
     }
@@ -338,7 +343,7 @@ export function vjp(seeds: readonly (readonly [Prim, Prim])[], wrt: readonly Pri
     const grads = gradientsOf(p, g);
     p.srcs.forEach((src, k) => {
       const grad = grads[k];
-      if (grad && needed.has(src)) addTo(src, grad);
+      if (grad && needed.has(src)) addTo(src, asGradientOf(grad, src));
     });
   }
   return wrt.map(total);

@@ -3,14 +3,14 @@ import { DType } from '../dtype/dtype.ts';
 import { Generator } from '../random/generator.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Overload } from './declare.ts';
-import { isScalar } from './scalar-argument.ts';
+import { isComplexScalar, isScalar } from './scalar-argument.ts';
 import type { BoundTypes, Schema, SchemaParameter } from './schema.ts';
 
 /** Arguments as a declaration's `call` gets them: all present, defaults filled in. */
 export type BoundArguments<S extends string> = BoundTypes<S>;
 
 const isPlainOptions = (x: unknown): x is Record<string, unknown> => {
-  if (typeof x !== 'object' || x === null) return false;
+  if (typeof x !== 'object' || x === null || isComplexScalar(x)) return false;
   const prototype = Object.getPrototypeOf(x);
   return prototype === Object.prototype || prototype === null;
 };
@@ -134,6 +134,7 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return 'list';
   if (value === null) return 'NoneType';
   if (typeof value === 'number') return Number.isInteger(value) ? 'int' : 'float';
+  if (isComplexScalar(value)) return 'complex';
   if (typeof value === 'string') return 'str';
   if (typeof value === 'boolean') return 'bool';
   return typeof value;

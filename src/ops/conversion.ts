@@ -2,6 +2,8 @@
 import {
   bfloat16,
   bool,
+  complex64,
+  complex128,
   type DType,
   DType as DTypeClass,
   float16,
@@ -86,4 +88,6 @@ export const dtypeMethods = {
   char: int8,
   byte: uint8,
   bool,
+  cfloat: complex64,
+  cdouble: complex128,
 } as const;

@@ -1,8 +1,8 @@
 /** Creation operators: https://docs.pytorch.org/docs/stable/torch.html#creation-ops */
-import { convertArray, encodeInto, makeArray, type StorageArray, viewBytes } from '../dtype/codec.ts';
+import { type Complex, convertArray, encodeInto, makeArray, type StorageArray, viewBytes } from '../dtype/codec.ts';
 import { bool, type DType, float32, float64, getDefaultDtype, int8, int16, int32, int64, uint8 } from '../dtype/dtype.ts';
 import type { Operator } from '../graph/operator.ts';
-import { full as fullPrim, iota } from '../graph/prim.ts';
+import { complexOf, full as fullPrim, iota } from '../graph/prim.ts';
 import { makeView, numelOf } from '../shape/view.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { item } from '../tensor/read.ts';
@@ -12,7 +12,7 @@ import { detached } from '../tensor/view-tensor.ts';
 import { toTensor } from './conversion.ts';
 import { declare, overload } from './declare.ts';
 import { shapeList } from './dims.ts';
-import { type ScalarArgument, ScalarBox, scalarKind, scalarValue } from './scalar-argument.ts';
+import { complexValue, isComplexScalar, type ScalarArgument, ScalarBox, scalarKind, scalarValue } from './scalar-argument.ts';
 
 export interface CreationOptions {
   readonly dtype?: DType | null | undefined;
@@ -51,16 +51,16 @@ const typedArrayTypes: readonly (readonly [abstract new (...args: never[]) => ob
 ];
 const typedArrayDtype = (x: object): DType | undefined => typedArrayTypes.find(([type]) => x instanceof type)?.[1];
 
-export type TensorData = number | bigint | boolean | ArrayBufferView | Tensor | readonly TensorData[];
+export type TensorData = number | bigint | boolean | Complex | ArrayBufferView | Tensor | readonly TensorData[];
 
 /** Shape and elements of nested arrays; PyTorch's error where they are ragged. */
-function flattenData(data: TensorData): { shape: number[]; flat: (number | bigint | boolean)[] } {
+function flattenData(data: TensorData): { shape: number[]; flat: (number | bigint | boolean | Complex)[] } {
   const shape: number[] = [];
   for (let level: TensorData = data; Array.isArray(level); level = level[0]) {
     shape.push(level.length);
     if (level.length === 0) break;
   }
-  const flat: (number | bigint | boolean)[] = [];
+  const flat: (number | bigint | boolean | Complex)[] = [];
   const visit = (x: TensorData, depth: number): void => {
     if (Array.isArray(x)) {
       if (depth >= shape.length || x.length !== shape[depth])
@@ -70,15 +70,16 @@ function flattenData(data: TensorData): { shape: number[]; flat: (number | bigin
     }
     if (depth !== shape.length) throw new TypeError(`expected sequence of length ${shape[depth]} at dim ${depth} (got 1)`);
     if (x instanceof Tensor) flat.push(item(x));
-    else if (typeof x === 'number' || typeof x === 'bigint' || typeof x === 'boolean') flat.push(x);
+    else if (typeof x === 'number' || typeof x === 'bigint' || typeof x === 'boolean' || isComplexScalar(x)) flat.push(x);
     else throw new TypeError(`new(): invalid data type '${x === null ? 'NoneType' : typeof x}'`);
   };
   visit(data, 0);
   return { shape, flat };
 }
 
-/** The dtype that data of numbers, bigints and booleans has by itself. A number makes the default dtype, whatever its value. */
-function dtypeOfData(flat: readonly (number | bigint | boolean)[]): DType {
+/** The dtype that data of numbers, bigints, booleans and complex numbers has by itself. A number makes the default dtype, whatever its value. */
+function dtypeOfData(flat: readonly (number | bigint | boolean | Complex)[]): DType {
+  if (flat.some((x) => typeof x === 'object')) return getDefaultDtype().complex;
   if (flat.some((x) => typeof x === 'number') || flat.length === 0) return getDefaultDtype();
   return flat.some((x) => typeof x === 'bigint') ? int64 : bool;
 }
@@ -123,10 +124,13 @@ export function frombuffer(bytes: ArrayBufferView, options: { dtype: DType; devi
 
 const fillOperator: Operator<{ dtype: DType; rank: number }> = {
   name: 'full',
-  paramTypes: ({ dtype }) => [dtype],
-  body: (_, { constants: { dtype }, dims, params }) => [params[0].expand(dims).cast(dtype)],
+  paramTypes: ({ dtype }) => (dtype.is_complex ? [dtype.real, dtype.real] : [dtype]),
+  body: (_, { constants: { dtype }, dims, params }) => [(dtype.is_complex ? complexOf(params[0], params[1]) : params[0]).expand(dims)],
 };
 const zeroOperator: Operator<{ dtype: DType }> = { name: 'zeros', body: (_, { constants: { dtype }, dims }) => [fullPrim(dims, 0, dtype)] };
+
+/** C++ names of types in PyTorch's conversion errors. */
+const cppNames: Readonly<Record<string, string>> = { float32: 'float', float64: 'double', int64: 'int64_t', float16: 'at::Half' };
 
 export function checkSize(size: readonly number[]): void {
   for (const d of size) if (d < 0) throw new Error(`Trying to create tensor with negative dimension ${d}: ${shapeList(size)}`);
@@ -135,7 +139,12 @@ export function checkSize(size: readonly number[]): void {
 export function fullOf(size: readonly number[], value: ScalarArgument, dtype: DType, device?: string | null): Tensor {
   checkSize(size);
   const on = deviceOf(device);
-  const raw = scalarValue(value);
+  if (dtype.is_complex && scalarKind(value) === 'complex') {
+    const { re, im } = complexValue(value);
+    const constants = constantsOf(`full:${dtype.name}`, () => ({ dtype, rank: 0 }));
+    return record(fillOperator as never, [], { constants, dims: [...size], params: [re, im], device: on })[0];
+  }
+  const raw = scalarValue(value, cppNames[dtype.name] ?? dtype.name);
   if (raw === 0 && !Object.is(raw, -0))
     return record(zeroOperator as never, [], {
       constants: constantsOf(`zeros:${dtype.name}`, () => ({ dtype })),
@@ -144,7 +153,7 @@ export function fullOf(size: readonly number[], value: ScalarArgument, dtype: DT
     })[0];
   const number = dtype.compute === 'i64' ? BigInt(typeof raw === 'number' ? Math.trunc(raw) : raw) : Number(raw);
   const constants = constantsOf(`full:${dtype.name}`, () => ({ dtype, rank: 0 }));
-  return record(fillOperator as never, [], { constants, dims: [...size], params: [number], device: on })[0];
+  return record(fillOperator as never, [], { constants, dims: [...size], params: dtype.is_complex ? [number, 0] : [number], device: on })[0];
 }
 
 /** Memory of which nothing is promised; here zeros, so that no old data leaks. */
@@ -154,6 +163,7 @@ export const empty = (size: readonly number[], options: CreationOptions = {}): T
 const withGrad = (t: Tensor, requires_grad: boolean): Tensor => (requires_grad ? t.requires_grad_() : t);
 const scalarDefault = (value: ScalarArgument): DType => {
   if (value instanceof ScalarBox) return value.dtype;
+  if (typeof value === 'object') return getDefaultDtype().complex;
   // As data a number makes the default dtype, a bigint int64, a boolean bool.
   return typeof value === 'bigint' ? int64 : typeof value === 'boolean' ? bool : getDefaultDtype();
 };

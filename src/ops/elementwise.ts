@@ -5,22 +5,27 @@
  * dtype (float32 for float16 and bfloat16), broadcast by the primitives; the result is rounded once, to the promoted dtype. Numbers are
  * parameters of the program (they may change freely) unless `constant` says that the body looks at their values.
  */
+import type { Complex } from '../dtype/codec.ts';
 import type { DType } from '../dtype/dtype.ts';
 import { getDefaultDtype } from '../dtype/dtype.ts';
 import { computationDtype, elementwiseDtypes, type PromotionKind, type PromotionOperand } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
-import { constant, type Prim } from '../graph/prim.ts';
+import { complexOf, constant, type Prim } from '../graph/prim.ts';
 import { sumToShape } from '../graph/vjp.ts';
 import { broadcastShapes } from '../shape/view.ts';
 import { type CallOptions, type Constants, constantsOf, record } from '../tensor/record.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { isScalar, type ScalarArgument, scalarKind, scalarValue } from './scalar-argument.ts';
+import { complexValue, isScalar, type ScalarArgument, scalarKind, scalarValue } from './scalar-argument.ts';
 
 export type Operand = Tensor | ScalarArgument;
 
 interface ElementwiseConstants<C> {
-  /** What each operand is: an input (its position) or a parameter or constant. */
-  readonly operands: readonly ({ readonly input: number } | { readonly param: number } | { readonly value: number | bigint })[];
+  /** What each operand is: an input (its position), a parameter (of a complex number two: `param` and `imag`) or a constant. */
+  readonly operands: readonly (
+    | { readonly input: number }
+    | { readonly param: number; readonly imag: number | null }
+    | { readonly value: number | bigint | Complex }
+  )[];
   readonly compute: DType;
   readonly opmath: DType;
   readonly result: DType;
@@ -38,8 +43,8 @@ export interface ElementwiseSpec<C> {
   readonly constantOperands?: readonly number[];
   /** Result dtype where it is not the promoted one. */
   readonly result?: (promoted: DType) => DType;
-  /** Throws PyTorch's error for dtypes that the operator refuses. */
-  readonly check?: (compute: DType, operands: readonly Operand[]) => void;
+  /** Throws PyTorch's error for dtypes that the operator refuses; `promoted` is the common dtype, before it is widened to compute in it. */
+  readonly check?: (compute: DType, operands: readonly Operand[], promoted: DType) => void;
 }
 
 export type ElementwiseCall<C> = (operands: readonly Operand[], extra?: C, extraKey?: string, options?: CallOptions) => Tensor;
@@ -69,7 +74,9 @@ export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall
   const pick = (inputs: readonly Prim[], params: readonly Prim[], c: ElementwiseConstants<C>): Prim[] =>
     c.operands.map((o) => {
       if ('input' in o) return inputs[o.input].cast(c.compute).cast(c.opmath);
-      return 'param' in o ? params[o.param] : constant(o.value, c.opmath);
+      if ('param' in o) return o.imag === null ? params[o.param].cast(c.opmath) : complexOf(params[o.param], params[o.imag]);
+      if (typeof o.value !== 'object') return constant(o.value, c.opmath);
+      return complexOf(constant(o.value.re, c.opmath.real), constant(o.value.im, c.opmath.real));
     });
   const operator: Operator<ElementwiseConstants<C>> = {
     name: spec.name,
@@ -95,7 +102,7 @@ export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall
   const constantsFor = (operands: readonly Operand[], extra: C, extraKey: string): Constants => {
     const kinds: PromotionOperand[] = operands.map((o) => (o instanceof Tensor ? { dtype: o.dtype, ndim: o.ndim } : scalarKind(o)));
     const { compute, result } = elementwiseDtypes(spec.kind, kinds);
-    spec.check?.(compute, operands);
+    spec.check?.(compute, operands, result);
     const opmath = spec.kind === 'NO_OPMATH' ? compute : computationDtype(compute);
     const final = spec.result?.(result) ?? result;
     const places: ElementwiseConstants<C>['operands'][number][] = [];
@@ -107,13 +114,15 @@ export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall
         places.push({ input: input++ });
         key += 'i';
       } else if (spec.constantOperands?.includes(i)) {
-        const value = scalarValue(o);
+        const value = scalarKind(o) === 'complex' ? complexValue(o) : scalarValue(o);
         places.push({ value });
-        key += `=${value}${Object.is(value, -0) ? '-' : ''};`;
+        key +=
+          typeof value === 'object' ? `=${signed(value.re)},${signed(value.im)};` : `=${typeof value === 'number' ? signed(value) : value};`;
       } else {
-        params.push(opmath);
-        places.push({ param: params.length - 1 });
-        key += 'p';
+        const complex = scalarKind(o) === 'complex';
+        params.push(opmath.real);
+        places.push({ param: params.length - 1, imag: complex ? params.push(opmath.real) - 1 : null });
+        key += complex ? 'c' : 'p';
       }
     });
     return constantsOf(key, (): ElementwiseConstants<C> => ({ operands: places, compute, opmath, result: final, params, extra }));
@@ -132,7 +141,10 @@ export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall
         const kind = scalarKind(o);
         code = code * 64 + 60 + (kind === 'bool' ? 0 : kind === 'int' ? 1 : kind === 'float' ? 2 : 3);
         if (spec.constantOperands?.includes(i)) plain = false;
-        else params.push(scalarValue(o));
+        else if (kind === 'complex') {
+          const { re, im } = complexValue(o);
+          params.push(re, im);
+        } else params.push(scalarValue(o));
       }
     }
     let constants = plain ? cache.get(code) : undefined;
@@ -145,11 +157,21 @@ export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall
   };
 }
 
-/** Numbers in the representation of the parameter's type: bigint for int64. */
+const signed = (x: number): string => (Object.is(x, -0) ? '-0' : `${x}`);
+
+/** Numbers in the representation of the parameter's type: bigint for int64, wrapped for narrow integers. */
 function convertParams(params: (number | bigint)[], constants: Constants): (number | bigint)[] {
   const types = (constants.value as ElementwiseConstants<unknown>).params;
-  for (let i = 0; i < params.length; i++) params[i] = types[i].compute === 'i64' ? BigInt(params[i]) : Number(params[i]);
+  for (let i = 0; i < params.length; i++) params[i] = toParam(params[i], types[i]);
   return params;
+}
+export function toParam(value: number | bigint, dtype: DType): number | bigint {
+  if (dtype.compute === 'i64') return BigInt.asIntN(64, BigInt(typeof value === 'number' ? Math.trunc(value) : value));
+  if (dtype.kind === 'bool') return Number(value) === 0 ? 0 : 1;
+  if (dtype.kind !== 'int') return Number(value);
+  const bits = dtype.itemsize * 8;
+  const big = BigInt(typeof value === 'number' ? Math.trunc(value) : value);
+  return Number(dtype.is_signed ? BigInt.asIntN(bits, big) : BigInt.asUintN(bits, big));
 }
 
 /** Two operands of which the second may be a number. */

@@ -7,6 +7,7 @@ import { registerHook, retainGrad } from '../autograd/hooks.ts';
 import type { GradientHook } from '../autograd/tape.ts';
 import type { StorageArray } from '../dtype/codec.ts';
 import type { DType } from '../dtype/dtype.ts';
+import { broadcastShapes } from '../shape/view.ts';
 import { describe, item, itemAsync, type Nested, tolist, tolistAsync, toTypedArray, toTypedArrayAsync } from '../tensor/read.ts';
 import { Tensor as CoreTensor } from '../tensor/tensor.ts';
 import { assign, writeInto } from '../tensor/write.ts';
@@ -16,7 +17,7 @@ import { attention } from './attention.ts';
 import { bitwise } from './bitwise.ts';
 import { blas } from './blas.ts';
 import { comparison } from './comparison.ts';
-import { complexOps } from './complex.ts';
+import { complexOps, imagOf, realOf } from './complex.ts';
 import { castTo, dtypeMethods, type ToOptions, toTensor } from './conversion.ts';
 import { convolutions } from './convolution.ts';
 import { creation, fullOf } from './creation.ts';
@@ -37,7 +38,8 @@ import { pooling } from './pooling.ts';
 import { randomOps } from './random-ops.ts';
 import { reductions } from './reduction.ts';
 import { scans } from './scan.ts';
-import { cloneOf, shape } from './shape.ts';
+import type { ScalarArgument } from './scalar-argument.ts';
+import { cloneOf, reshapeTo, shape } from './shape.ts';
 import { signalWindows } from './signal.ts';
 import { softmaxes } from './softmax.ts';
 import { sorting } from './sort.ts';
@@ -124,6 +126,8 @@ export interface TensorExtras {
   char(): Tensor;
   byte(): Tensor;
   bool(): Tensor;
+  cfloat(): Tensor;
+  cdouble(): Tensor;
   size(): number[];
   size(dim: number): number;
   stride(): number[];
@@ -139,10 +143,16 @@ export interface TensorExtras {
   is_complex(): boolean;
   /** Overwrites with another tensor's (or number's) values, broadcast and cast. */
   copy_(src: Tensor): this;
-  fill_(value: number | bigint | boolean): this;
+  fill_(value: ScalarArgument): this;
   zero_(): this;
   register_hook(hook: GradientHook): { remove(): void };
   retain_grad(): void;
+  /** Real parts, a view; assigning writes into them. */
+  get real(): Tensor;
+  set real(values: Tensor);
+  /** Imaginary parts, a view; assigning writes into them. */
+  get imag(): Tensor;
+  set imag(values: Tensor);
   readonly T: Tensor;
   readonly mT: Tensor;
   readonly data: Tensor;
@@ -226,7 +236,7 @@ const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> =
     assign(this, src.device === this.device ? src : toTensor(src, this.device));
     return this;
   },
-  fill_(value: number | bigint | boolean) {
+  fill_(value: ScalarArgument) {
     return writeInto(this, () => fullOf(this.view_.shape, value, this.dtype, this.device));
   },
   zero_() {
@@ -263,6 +273,19 @@ getter('data', (t) => {
   out.version = { count: 0 };
   return out;
 });
+for (const [name, part] of [
+  ['real', realOf],
+  ['imag', imagOf],
+] as const)
+  Object.defineProperty(Tensor.prototype, name, {
+    configurable: true,
+    get(this: CoreTensor) {
+      return part(this);
+    },
+    set(this: CoreTensor, values: CoreTensor) {
+      assign(part(this), values);
+    },
+  });
 getter('is_cpu', (t) => t.device === 'cpu');
 Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom'), {
   value(this: Tensor) {
@@ -291,10 +314,23 @@ for (let i = 0; i < 16; i++)
     },
   });
 
+/** Sums the dims that broadcasting added or widened. */
+function sumToSize(t: CoreTensor, shape: readonly number[]): CoreTensor {
+  const lead = t.ndim - shape.length;
+  const dims = t.view_.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []));
+  return reshapeTo(dims.length === 0 ? t : operatorsOf(t).sum(dims), shape);
+}
+
 provideOperators({
   ones: (like) => fullOf(like.view_.shape, 1, like.dtype, like.device),
   zeros: (like) => fullOf(like.view_.shape, 0, like.dtype, like.device),
   clone: (t) => cloneOf(t),
+  sumTo: (t, shape, otherwise) => {
+    const common = broadcastShapes(shape, t.view_.shape);
+    if (common === null || common.join() !== t.view_.shape.join()) throw otherwise();
+    return sumToSize(t, shape);
+  },
+  anyNan: (t) => item(operatorsOf(t).ne(operatorsOf(t)).any()) as unknown as boolean,
   addToGrad: (target, grad) => {
     const present = operatorsOf(target.grad_!);
     writeInto(present, () => present.add(operatorsOf(grad)));

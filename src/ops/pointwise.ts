@@ -1,7 +1,8 @@
 /** Pointwise operators: https://docs.pytorch.org/docs/stable/torch.html#pointwise-ops */
 
-import type { PromotionKind } from '../dtype/promotion.ts';
-import type { Prim } from '../graph/prim.ts';
+import { type PromotionKind, scalarTypeName } from '../dtype/promotion.ts';
+import { bool } from '../dtype/dtype.ts';
+import { constant, type Prim } from '../graph/prim.ts';
 import type { ScalarOp } from '../kernel/scalar.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { declareInplace, overload } from './declare.ts';
@@ -46,7 +47,15 @@ const subScaled = elementwise({ name: 'sub', kind: 'DEFAULT', body: ([a, b, alph
 const mulCall = elementwise({ name: 'mul', kind: 'DEFAULT', body: ([a, b]) => (a.dtype.kind === 'bool' ? a.and(b) : a.mul(b)) });
 const divCall = elementwise({ name: 'div', kind: 'INT_TO_FLOAT', body: ([a, b]) => a.div(b) });
 const compare = <const N extends string>(name: N, body: (a: Prim, b: Prim) => Prim, doc: string) => {
-  const call = elementwise({ name, kind: 'ALWAYS_BOOL', body: ([a, b]) => body(a, b) });
+  const call = elementwise({
+    name,
+    kind: 'ALWAYS_BOOL',
+    body: ([a, b]) => body(a, b),
+    check: (compute) => {
+      if (compute.is_complex && name !== 'eq' && name !== 'ne')
+        throw new Error(`"${name}_cpu" not implemented for '${scalarTypeName(compute)}'`);
+    },
+  });
   return declareInplace(
     { doc },
     overload(`${name}.Tensor(Tensor self, Tensor other) -> Tensor` as const, ((a: Operand, b: Operand) => call([a, b])) as never),
@@ -61,6 +70,7 @@ const powCall = elementwise({
 });
 /** Small constant powers as products, like PyTorch. */
 function powConstant(a: Prim, exponent: number): Prim {
+  if (a.dtype.is_complex && (exponent < 2 || exponent > 3)) return complexPower(a, exponent);
   switch (exponent) {
     case 2:
       return a.mul(a);
@@ -70,6 +80,26 @@ function powConstant(a: Prim, exponent: number): Prim {
       return a.mul(a).mul(a);
     case 0.5:
       return a.dtype.is_floating_point ? a.sqrt() : a.scalar('pow', exponent);
+    default:
+      return a.scalar('pow', exponent);
+  }
+}
+
+/** PyTorch takes these shortcuts for complex numbers too, and exp(b log a) for the rest. */
+function complexPower(a: Prim, exponent: number): Prim {
+  switch (exponent) {
+    case 0:
+      return constant(true, bool).where(constant(1, a.dtype), a);
+    case 0.5:
+      return a.sqrt();
+    case 1:
+      return a;
+    case -0.5:
+      return constantOver(1, a.sqrt());
+    case -1:
+      return constantOver(1, a);
+    case -2:
+      return constantOver(1, a.mul(a));
     default:
       return a.scalar('pow', exponent);
   }
@@ -112,7 +142,7 @@ export const pointwise = {
     overload('pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor', (a, b) => powCall([a, b])),
   ),
   neg: unary('neg', 'neg', 'DEFAULT', '-self'),
-  abs: unary('abs', 'abs', 'DEFAULT', '|self|'),
+  abs: unary('abs', 'abs', 'COMPLEX_TO_FLOAT', '|self|'),
   exp: unary('exp', 'exp', 'INT_TO_FLOAT', 'e to the power self'),
   log: unary('log', 'log', 'INT_TO_FLOAT', 'natural logarithm'),
   sqrt: unary('sqrt', 'sqrt', 'INT_TO_FLOAT', 'square root'),
@@ -126,7 +156,7 @@ export const pointwise = {
       'INT_TO_FLOAT',
       '1 / (1 + exp(-self))',
       (x) => constantOver(1, x.neg().exp().add(1)),
-      (g, _, y) => g.mul(y.neg().add(1).mul(y)),
+      (g, _, y) => g.mul(y.neg().add(1).mul(y).conj()),
     ),
     functional: true as const,
   },
@@ -136,14 +166,14 @@ export const pointwise = {
     'INT_TO_FLOAT',
     '1 / sqrt(self)',
     (x) => constantOver(1, x.sqrt()),
-    (g, _, y) => g.mul(-0.5).mul(y.mul(y).mul(y)),
+    (g, _, y) => g.mul(-0.5).mul(y.mul(y).mul(y).conj()),
   ),
   reciprocal: unaryOf(
     'reciprocal',
     'INT_TO_FLOAT',
     '1 / self',
     (x) => constantOver(1, x),
-    (g, _, y) => g.neg().mul(y.mul(y)),
+    (g, _, y) => g.neg().mul(y.mul(y).conj()),
   ),
   square: unaryOf('square', 'DEFAULT', 'self * self', (x) => x.mul(x)),
   relu: {
@@ -166,5 +196,5 @@ export const pointwise = {
 };
 
 function constantOver(value: number, p: Prim): Prim {
-  return p.mul(0).add(value).div(p);
+  return constant(value, p.dtype).div(p);
 }

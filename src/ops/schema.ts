@@ -8,11 +8,11 @@ import type { DType } from '../dtype/dtype.ts';
 import type { Generator } from '../random/generator.ts';
 import type { Tensor as CoreTensor } from '../tensor/tensor.ts';
 import type { Tensor } from './methods.ts';
-import type { ScalarBox } from './scalar-argument.ts';
+import type { ScalarArgument } from './scalar-argument.ts';
 
 // ---- types
 
-export type Scalar = number | bigint | boolean | ScalarBox;
+export type Scalar = ScalarArgument;
 
 /** `T` is what a Tensor is here: the public interface for callers, the handle without operators for declarations (whose types must not depend on themselves). */
 interface TypeNames<T> {

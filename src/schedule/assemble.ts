@@ -16,12 +16,14 @@ import {
   type Group,
   groupRoots,
   isFill,
+  isRowLevel,
   isSingle,
   operandWindow,
   orderGroups,
   ownPosition,
   reaches,
   readsOf,
+  wholeOf,
 } from './fuse.ts';
 import { groupSteps } from './kernels.ts';
 import { accessOf, type BufferPlan, type ProgramPlan, type Step } from './plan.ts';
@@ -44,7 +46,7 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   const buffers: BufferPlan[] = [];
   const bufferOf = new Map<Prim, Placement>();
   const externalBuffer: number[] = captured.externals.map((v, slot) => {
-    const id = buffers.push({ kind: 'external', slot, dtype: v.dtype, size: 0 }) - 1;
+    const id = buffers.push({ kind: 'external', slot, dtype: traced.externals.get(v)!.dtype, size: 0 }) - 1;
     bufferOf.set(traced.externals.get(v)!, { buffer: id, strides: [1] });
     return id;
   });
@@ -67,10 +69,35 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
     if (!harmlessReads(p, old, writer)) return false;
     const others = readersOf(old).filter((g) => g !== writer);
     if (others.some((g) => reaches(writer, g, grouping, extra))) return false;
+    if (!orderedWithin(p, old, writer)) return false;
     const before = extra.get(writer) ?? new Set<Group>();
     for (const g of others) before.add(g);
     extra.set(writer, before);
     return true;
+  };
+  /** Results of one kernel that must be stored before another of them, which overwrites what they read. */
+  const storedAfter = new Map<Prim, Set<Prim>>();
+  const mustFollow = (p: Prim, q: Prim): boolean => p === q || [...(storedAfter.get(p) ?? [])].some((x) => mustFollow(x, q));
+  /** Orders the stores of the writer's other results before `p` where they read `old`; false where that is impossible (two that swap). */
+  const orderedWithin = (p: Prim, old: Prim, writer: Group): boolean => {
+    const fellows = writer.roots.filter(
+      (q) => q !== p && readsOf([q], writer, (x) => roots.has(x) && !writer.roots.includes(x)).reads.has(old),
+    );
+    // What there is once a row is stored before what there is once a column.
+    if (isRowLevel(p, writer) && fellows.some((q) => !isRowLevel(q, writer))) return false;
+    if (fellows.some((q) => mustFollow(q, p))) return false;
+    storedAfter.set(p, new Set([...(storedAfter.get(p) ?? []), ...fellows]));
+    return true;
+  };
+  const inStoreOrder = (g: Group): Group => {
+    const sorted: Prim[] = [];
+    const put = (p: Prim): void => {
+      if (sorted.includes(p)) return;
+      for (const before of storedAfter.get(p) ?? []) put(before);
+      sorted.push(p);
+    };
+    g.roots.forEach(put);
+    return { ...g, roots: sorted };
   };
   const harmlessReads = (p: Prim, old: Prim, writer: Group): boolean => {
     if (writer.kind === 'single') return singleMayOverwrite(p, old, bufferOf);
@@ -97,7 +124,7 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   for (const p of grouping.order) {
     // A store or scatter over a temporary writes into it.
     if (p.body.op !== 'store' && p.body.op !== 'scatter') continue;
-    const base = p.srcs[0];
+    const base = wholeOf(p.srcs[0]);
     const from = bufferOf.get(base);
     const to = bufferOf.get(p)!;
     if (from === undefined || !roots.has(base) || takesOver.has(to.buffer) || buffers[from.buffer].kind !== 'temporary') continue;
@@ -120,12 +147,16 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
       for (const s of grouping.sources.get(p)!) if (grouping.groupOf.get(s) !== g) stored.add(s);
     }
   }
+  // One id for each piece of memory, so that a kernel that writes over what it reads says so.
+  const placed = (p: Prim): Placement | null => {
+    const at = bufferOf.get(p);
+    return at === undefined ? null : { ...at, buffer: memory(at.buffer) };
+  };
   const steps: Step[] = [];
   const stepGroup: Group[] = [];
   for (const g of groups) {
-    const made = groupSteps(g, {
-      // An output written over an input is emitted last: the other results of its kernel read the old numbers.
-      of: (p) => bufferOf.get(p) ?? null,
+    const made = groupSteps(inStoreOrder(g), {
+      of: placed,
       stored: (p) => stored.has(p),
       place: (p) => traced.places.get(p) ?? '',
       inPlace: (p, base) => {
@@ -150,8 +181,7 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   const lastRead = new Map<number, number>();
   steps.forEach((step, i) => {
     const access = accessOf(step);
-    const reads = access.reads.map(memory);
-    const writes = access.writes.map(memory);
+    const { reads, writes } = access;
     let stage = 0;
     for (const m of reads) stage = Math.max(stage, (lastWrite.get(m)?.stage ?? -1) + 1);
     for (const m of writes) {
@@ -165,22 +195,13 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
     for (const m of reads) lastRead.set(m, Math.max(lastRead.get(m) ?? -1, stage));
     for (const m of writes) lastWrite.set(m, { stage, group: stepGroup[i] });
   });
-  // One id for each piece of memory.
-  const renamed = steps.map((s) => renameBuffers(s, memory));
   // In the order of their stages, so that a device that runs them one by one keeps to the lifetimes that the arena is planned by.
-  const byStage = [...renamed.keys()].sort((i, j) => stages[i] - stages[j] || i - j);
+  const byStage = [...steps.keys()].sort((i, j) => stages[i] - stages[j] || i - j);
   return {
-    plan: { buffers, steps: byStage.map((i) => renamed[i]), stages: byStage.map((i) => stages[i]), symbols: 0 },
+    plan: { buffers, steps: byStage.map((i) => steps[i]), stages: byStage.map((i) => stages[i]), symbols: 0 },
     donated,
     sizes: outputs.map((o) => dims.productOf(o.prim.shape)),
   };
-}
-
-function renameBuffers(step: Step, memory: (b: number) => number): Step {
-  if (step.kind === 'kernel') return { ...step, buffers: step.buffers.map(memory) };
-  const rename = <T extends { readonly buffer: number }>(o: T): T => ({ ...o, buffer: o.buffer < 0 ? -1 : memory(o.buffer) });
-  if (step.kind === 'host') return { ...step, inputs: step.inputs.map(rename), outputs: step.outputs.map(rename) };
-  return { ...step, a: rename(step.a), b: rename(step.b), c: rename(step.c) };
 }
 
 const contiguousPlacement = (at: Placement, p: Prim): boolean =>

@@ -55,6 +55,7 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
     marked.push(v);
   };
   let produced = 0;
+  const taken = new Set<Value>();
   try {
     for (const node of nodes) {
       const { signature, srcs, offsets } = node;
@@ -78,8 +79,11 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
         const asked = wanted(out);
         let donor = 0;
         if (asked) {
-          const from = i === 0 ? node.donor : null;
-          if (from !== null && from.mark < 0 && donatable(from)) donor = -from.mark;
+          const from = donorOf(out, wanted);
+          if (from !== null && !taken.has(from) && donatable(from)) {
+            taken.add(from);
+            donor = -from.mark;
+          }
           outputs.push(out);
           donors.push(donor - 1);
         }
@@ -101,6 +105,13 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
     donors,
     scalars,
   };
+}
+
+/** The external whose memory a result may take over: what it replaces, also by way of results in between that are never stored. */
+function donorOf(out: Value, wanted: (v: Value) => boolean): Value | null {
+  let from = out.index === 0 ? out.node!.donor : null;
+  while (from !== null && from.mark > 0 && !wanted(from)) from = from.index === 0 ? from.node!.donor : null;
+  return from !== null && from.mark < 0 && from.dtype === out.dtype && from.size === out.size ? from : null;
 }
 
 /** What each number of `captured.numbers` is, in the same order. */

@@ -54,6 +54,8 @@ export class Emitter {
   readonly buffers: number[] = [];
   readonly bufferTypes: DType[] = [];
   readonly params: ParamSource[] = [];
+  /** Slots that are read. */
+  readonly loaded: Set<number> = new Set();
   /** Scalar operations emitted: the size that the fuser bounds. */
   operations = 0;
   readonly #options: EmitterOptions;
@@ -140,6 +142,7 @@ export class Emitter {
     const flat = linear(indices, place.strides);
     this.#options.onLoad?.(prim, flat);
     const slot = this.buffer(place.buffer, prim.dtype);
+    this.loaded.add(slot);
     return this.builder.load(slot, prim.dtype.compute, this.index(flat), mask);
   }
 

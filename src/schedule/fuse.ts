@@ -36,13 +36,19 @@ const cheapOperations = 4;
 export const isSingle = (p: Prim): boolean =>
   p.body.op === 'dot' || p.body.op === 'scatter' || p.body.op === 'store' || p.body.op === 'cat' || p.body.op === 'result';
 
-/** Where a product's operand lies: strides over its dims in the memory of a root or input, or null if it must be written out first. */
-export function operandWindow(operand: Prim): { base: Prim; strides: readonly Dim[]; offset: Dim } | null {
+/**
+ * Where a product's operand lies: strides over its dims in the memory of a root or input, or null if it must be written out first.
+ * `laid`: the strides with which the base lies there, if not row-major.
+ */
+export function operandWindow(
+  operand: Prim,
+  laid: (base: Prim) => readonly Dim[] = (p) => rowMajor(p.shape),
+): { base: Prim; strides: readonly Dim[]; offset: Dim } | null {
   let base = operand;
   while (base.body.op === 'view') base = base.body.srcs[0];
   let found: Index | null = null;
   const emitter = new Emitter({
-    placed: (p) => (p === base ? { buffer: 0, strides: rowMajor(p.shape) } : null),
+    placed: (p) => (p === base ? { buffer: 0, strides: laid(p) } : null),
     reduceAxes: () => [],
     onLoad: (_, index) => {
       found = index;
@@ -52,6 +58,17 @@ export function operandWindow(operand: Prim): { base: Prim; strides: readonly Di
   emitter.at(operand, axes.map(axisIndex));
   const window = found === null ? null : stridesIn(found, axes);
   return window === null ? null : { base, ...window };
+}
+
+/** What `p` is a row-major reading of from its first element on: the memory itself, seen past views that change nothing. */
+export function wholeOf(p: Prim): Prim {
+  if (p.body.op !== 'view') return p;
+  const window = operandWindow(p);
+  if (window === null || dims.keyOf(window.offset) !== '0') return p;
+  const strides = rowMajor(p.shape);
+  if (!window.strides.every((s, i) => p.shape[i] === 1 || dims.equal(s, strides[i]))) return p;
+  const { base } = window;
+  return base.body.op === 'input' || dims.equal(dims.productOf(base.shape), dims.productOf(p.shape)) ? base : p;
 }
 
 export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
@@ -67,7 +84,7 @@ export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
       }
     }
     if (p.body.op === 'store' || p.body.op === 'scatter') {
-      const base = p.srcs[0];
+      const base = wholeOf(p.srcs[0]);
       if (base.body.op !== 'input' && !isFill(base)) roots.add(base);
     }
   }

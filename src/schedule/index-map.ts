@@ -38,18 +38,23 @@ function make(terms: Iterable<{ atom: IndexAtom; factor: Dim }>, offset: Dim): I
     byKey.set(t.atom.key, seen === undefined ? t : { atom: t.atom, factor: dims.add(seen.factor, t.factor) });
   };
   for (const t of terms) put(t);
-  // by * (x / by) + x % by is x.
+  // by * (x / by) + x % by is x; what comes out may meet its other half in turn.
   let sum = offset;
-  for (const t of [...byKey.values()]) {
-    if (t.atom.kind !== 'remainder') continue;
-    const { of, by } = t.atom;
-    const pair = byKey.get(`(${of.key})/${dims.keyOf(by)}`);
-    if (pair === undefined || !dims.equal(pair.factor, dims.mul(t.factor, by))) continue;
-    byKey.delete(t.atom.key);
-    byKey.delete(pair.atom.key);
-    for (const inner of of.terms) put({ atom: inner.atom, factor: dims.mul(inner.factor, t.factor) });
-    sum = dims.add(sum, dims.mul(of.offset, t.factor));
-  }
+  const join = (): boolean => {
+    for (const t of byKey.values()) {
+      if (t.atom.kind !== 'remainder') continue;
+      const { of, by } = t.atom;
+      const pair = byKey.get(`(${of.key})/${dims.keyOf(by)}`);
+      if (pair === undefined || !dims.equal(pair.factor, dims.mul(t.factor, by))) continue;
+      byKey.delete(t.atom.key);
+      byKey.delete(pair.atom.key);
+      for (const inner of of.terms) put({ atom: inner.atom, factor: dims.mul(inner.factor, t.factor) });
+      sum = dims.add(sum, dims.mul(of.offset, t.factor));
+      return true;
+    }
+    return false;
+  };
+  while (join());
   const kept = [...byKey.values()].filter((t) => t.factor !== 0).sort((a, b) => (a.atom.key < b.atom.key ? -1 : 1));
   return new Index(kept, sum);
 }
@@ -132,6 +137,25 @@ export function divide(index: Index, by: Dim): { quotient: Index; remainder: Ind
   const range = rangeOf(remaining);
   if (range !== null && dims.provablyAtMost(0, range.low) && dims.provablyAtMost(range.high, dims.sub(by, 1)))
     return { quotient: make(whole, wholeOffset), remainder: remaining };
+  // g x + r with 0 <= r < g and g dividing `by`: the quotient is that of x, whatever r is.
+  for (const candidate of remaining.terms) {
+    const g = candidate.factor;
+    const inner = g === 1 ? null : dims.exactQuotient(by, g);
+    if (inner === null || inner === 1 || !dims.provablyAtMost(2, g)) continue;
+    const multiples: { atom: IndexAtom; factor: Dim }[] = [];
+    const others: { atom: IndexAtom; factor: Dim }[] = [];
+    for (const t of remaining.terms) {
+      const exact = dims.exactQuotient(t.factor, g);
+      if (exact === null) others.push(t);
+      else multiples.push({ atom: t.atom, factor: exact });
+    }
+    const exactOffset = dims.exactQuotient(remaining.offset, g);
+    const other = make(others, exactOffset === null ? remaining.offset : 0);
+    const reach = rangeOf(other);
+    if (reach === null || !dims.provablyAtMost(0, reach.low) || !dims.provablyAtMost(reach.high, dims.sub(g, 1))) continue;
+    const part = divide(make(multiples, exactOffset ?? 0), inner);
+    return { quotient: addIndex(make(whole, wholeOffset), part.quotient), remainder: addIndex(scaleIndex(part.remainder, g), other) };
+  }
   const bound = range === null || typeof range.high !== 'number' || typeof by !== 'number' ? null : Math.floor(range.high / by);
   const quotient: IndexAtom = { kind: 'quotient', key: `(${remaining.key})/${dims.keyOf(by)}`, of: remaining, by, bound };
   const remainder: IndexAtom = { kind: 'remainder', key: `(${remaining.key})%${dims.keyOf(by)}`, of: remaining, by, bound: null };

@@ -114,12 +114,12 @@ function finish(
   written: ReadonlySet<number>,
   name: string,
   place: string,
-  readWritten: ReadonlySet<number> = new Set(),
+  combined = false,
 ): KernelStep {
   const axes: Axis[] = grid.filter((a) => a.extent !== 1).map((a) => a.axis);
   const buffers: BufferDeclaration[] = emitter.buffers.map((_, i) => ({
     dtype: emitter.bufferTypes[i],
-    access: written.has(i) ? (readWritten.has(i) ? 'readwrite' : 'write') : 'read',
+    access: written.has(i) ? (combined || emitter.loaded.has(i) ? 'readwrite' : 'write') : 'read',
   }));
   const kernel: Kernel = { name, buffers, params: emitter.params.map((p) => p.type), grid: axes, body };
   return { kind: 'kernel', kernel: scheduleKernel(kernel), buffers: emitter.buffers, params: emitter.params, place };
@@ -181,7 +181,8 @@ const usesPositions = (stores: readonly PendingStore[]): boolean =>
 
 /** Where the operand of a product or library function lies. */
 function operandInMemory(o: Prim, placements: Placements): { buffer: number; strides: readonly Dim[]; offset: Dim } {
-  const window = placements.of(o) ? { base: o, strides: placements.of(o)!.strides, offset: 0 as Dim } : operandWindow(o);
+  const own = placements.of(o);
+  const window = own ? { base: o, strides: own.strides, offset: 0 as Dim } : operandWindow(o, (base) => placements.of(base)?.strides ?? rowMajor(base.shape));
   const at = window && placements.of(window.base);
   if (!window || !at) throw new Error('internal: an operand is not in memory');
   return { buffer: at.buffer, strides: window.strides, offset: window.offset };
@@ -320,7 +321,7 @@ function scatterSteps(p: Prim, placements: Placements): KernelStep[] {
   if (lanes !== undefined) lanes.axis.kind = 'vector';
   const body = nest(serial, lanes !== undefined && !flat ? nest([lanes], [store]) : [store]);
   const written = new Set([target]);
-  const step = finish(emitter, flat ? [lanes] : grid, body, written, `scatter_${p.id}`, placements.place(p), written);
+  const step = finish(emitter, flat ? [lanes] : grid, body, written, `scatter_${p.id}`, placements.place(p), true);
   return [...copyBase(p, base, placements), step];
 }
 

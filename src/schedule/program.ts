@@ -5,6 +5,7 @@
  * the plan to the device. `runCaptured` is what a flush calls: look up, bind the sizes of this time, reserve memory, run.
  */
 import type { Backend, Executable } from '../backend/interface.ts';
+import type { DType } from '../dtype/dtype.ts';
 import type { Buffer, Value } from '../graph/node.ts';
 import { type Operator, traceCall } from '../graph/operator.ts';
 import { input, Prim, param } from '../graph/prim.ts';
@@ -14,6 +15,7 @@ import { flags } from '../util/flags.ts';
 import { trace } from '../util/trace.ts';
 import { assemble } from './assemble.ts';
 import { type Captured, numberLayout } from './capture.ts';
+import { lowerComplex } from './complex.ts';
 import type { ProgramPlan } from './plan.ts';
 import { bind, constantPattern, generalize, type Pattern } from './symbols.ts';
 
@@ -102,14 +104,14 @@ export class ProgramCache {
 
   #build(captured: Captured, pattern: Pattern, reason: string): Program {
     const begin = performance.now();
-    const { plan, donated, sizes } = assemble(traceProgram(captured, pattern.dims), captured);
+    const { plan, donated, sizes } = assemble(lowerComplex(traceProgram(captured, pattern.dims), captured.outputs), captured);
     const executable = this.backend.compile(plan);
     const program: Program = {
       id: nextProgram++,
       pattern,
       plan,
       executable,
-      outputs: captured.outputs.map((v, i) => ({ size: sizes[i], itemsize: v.dtype.itemsize, donated: donated[i] })),
+      outputs: captured.outputs.map((v, i) => ({ size: sizes[i], itemsize: v.dtype.real.itemsize, donated: donated[i] })),
     };
     this.statistics.compiled++;
     trace('code', () => executable.listing());
@@ -207,8 +209,7 @@ function traceProgram(captured: Captured, numbers: readonly Dim[]): TracedProgra
       const made = values.get(src);
       if (made === undefined) {
         const flat = externals.get(src)!;
-        const same = view.dtype === src.dtype ? flat : new Prim({ op: 'bitcast', srcs: [flat] }, flat.shape, view.dtype);
-        return same.view(shape, strides, offsets[i]);
+        return memoryAs(flat, view.dtype).view(shape, strides, offsets[i]);
       }
       const out = src.node!.signature.outs[src.index];
       if (out === view && node.offsets[i] === 0) return made.prim;
@@ -217,7 +218,7 @@ function traceProgram(captured: Captured, numbers: readonly Dim[]): TracedProgra
         flat = inMemoryOrder(made, out.strides);
         memoryOrder.set(src, flat);
       }
-      return flat.view(shape, strides, offsets[i]);
+      return memoryAs(flat, view.dtype).view(shape, strides, offsets[i]);
     });
     const callDims = take(signature.dims.length);
     const outShapes = signature.outs.map((v) => ({ shape: take(v.ndim), strides: take(v.ndim) }));
@@ -231,6 +232,14 @@ function traceProgram(captured: Captured, numbers: readonly Dim[]): TracedProgra
     });
   }
   return { values, externals, places };
+}
+
+/** Flat memory read as another dtype. A complex number is two reals there, so the two count differently. */
+function memoryAs(flat: Prim, dtype: DType): Prim {
+  if (dtype === flat.dtype) return flat;
+  const [size] = flat.shape;
+  const pairs = flat.dtype.is_complex === dtype.is_complex ? size : dtype.is_complex ? dims.quotient(size, 2) : dims.mul(size, 2);
+  return new Prim({ op: 'bitcast', srcs: [flat] }, [pairs], dtype);
 }
 
 /** A value's elements in the order in which they lie in memory: the prim with its dims sorted by stride. */

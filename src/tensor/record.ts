@@ -115,7 +115,8 @@ function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], p
         throw new Error(
           'Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor and use it in autograd.',
         );
-      saved.push({ value: t.storage.value, view: t.view_, offset: t.offset, version: t.version, count: t.version.count, what: '' });
+      const version = s.extra ? null : t.version;
+      saved.push({ value: t.storage.value, view: t.view_, offset: t.offset, version, count: t.version.count, what: '' });
     } else {
       const at = s.from === 'output' ? s.index : signature.visible + s.index;
       saved.push({ value: node.outs[at], view: signature.outs[at], offset: 0, version: null, count: 0, what: s.from });
@@ -126,7 +127,7 @@ function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], p
     name: backwardName(signature.operator.name),
     signature,
     targets,
-    outputs: signature.outs.slice(0, signature.visible),
+    outputs: signature.outs,
     params,
     saved,
   });

@@ -96,7 +96,9 @@ export function assign(self: Tensor, value: Tensor): void {
     })[0];
   if (isWhole(self)) replace(self, fitted);
   else {
-    const size = self.storage.value.size;
+    const { value: whole } = self.storage;
+    // A window of another dtype (real parts of complex memory) counts the memory in its own elements.
+    const size = (whole.size * whole.dtype.itemsize) / self.dtype.itemsize;
     const flat = makeView(self.dtype, self.device, [size]);
     const memory = new Tensor(self.storage, flat, 0, self.tape, self.version);
     replace(

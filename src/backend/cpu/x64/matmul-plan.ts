@@ -256,7 +256,7 @@ function normalize(request: MatmulRequest): { problem: Problem; swapped: boolean
         m: 1,
         n: problem.m,
         aRow: 0,
-        aK: problem.bK === 0 ? 1 : problem.bK,
+        aK: k === 1 ? 1 : problem.bK,
         bK: problem.aK,
         bN: problem.aRow,
         cRow: 0,

@@ -1,0 +1,63 @@
+/**
+ * `npm run conformance -- --data DIR --device DEVICE`: runs PyTorch's records on a device. The last three lines are the result; the exit code
+ * says only whether the run itself worked.
+ */
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { hasRecords, loadRecords } from './data.ts';
+import type { FormsMode } from './forms.ts';
+import { notRun } from './not-run.ts';
+import { compactReport } from './report.ts';
+import { runConformance, summarize } from './run.ts';
+
+const command = new Command('npm run conformance --')
+  .description("Runs PyTorch's recorded answers (operators, modules, programs) on a device and compares.")
+  .requiredOption('--data <folder>', 'folder with ops.json.gz, nn.json.gz, scale.json.gz')
+  .option('--device <name>', 'device under test', 'cpu')
+  .option('--only <regex>', 'only operators, modules and programs whose name matches')
+  .addOption(new Option('--forms <mode>', 'method, in-place, out= and non-contiguous forms').choices(['none', 'sample', 'all']).default('sample'))
+  .option('--report <file>', 'write every record with its reason as JSON')
+  .option('--compact <file>', 'write the counts by operator as JSON (what FEATURES.md is made of)')
+  .option('--verbose', 'print every failed record')
+  .parse();
+const options = command.opts<{
+  data: string;
+  device: string;
+  only?: string;
+  forms: FormsMode;
+  report?: string;
+  compact?: string;
+  verbose?: boolean;
+}>();
+if (!hasRecords(options.data)) command.error(`error: no records in ${options.data}`);
+
+const records = loadRecords(options.data);
+console.log(
+  `${records.operators.samples.length} operator records, ${records.network.samples.length} module records, ${records.programs.length} programs in ${options.data}`,
+);
+const report = await runConformance(records, {
+  device: options.device,
+  only: options.only === undefined ? undefined : new RegExp(options.only),
+  forms: options.forms,
+  progress: ({ name, index, dtype, reason }) => {
+    if (options.verbose && reason !== null) console.log(`  #${index} ${name} ${dtype}: ${reason}`);
+  },
+});
+
+const cut = (text: string): string => (text.length > 160 ? `${text.slice(0, 157)}...` : text);
+for (const outcomes of [report.operators, report.modules, report.programs])
+  for (const [name, { passed, total, first }] of summarize(outcomes))
+    if (first !== null) console.log(`${name}: ${passed} of ${total}, first failure: ${cut(first)}`);
+
+const { checked, failed, missing } = report.forms;
+console.log(
+  `forms: ${checked} checked, ${failed} failed; ${Object.entries(missing)
+    .map(([form, names]) => `${names.length} operators without ${form}`)
+    .join(', ')}`,
+);
+console.log(`not run: ${notRun.length} entries in conformance/not-run.ts`);
+console.log(`time: ${report.seconds.toFixed(1)} s`);
+if (options.report) writeFileSync(resolve(options.report), `${JSON.stringify({ ...report, operatorsByName: Object.fromEntries(summarize(report.operators)) }, undefined, 1)}\n`);
+if (options.compact) writeFileSync(resolve(options.compact), `${JSON.stringify(compactReport(report), undefined, 1)}\n`);
+for (const line of report.lines) console.log(line);

@@ -1,0 +1,1 @@
+export async function runNetwork(..._: unknown[]): Promise<string | null> { return 'not yet'; }
