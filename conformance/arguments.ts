@@ -179,7 +179,8 @@ export function invoke(call: Call, schemas: AtenSchemas): unknown {
   const known = Array.isArray(own) && own.every((s) => typeof s === 'object') ? (own as readonly SchemaLike[]) : schemas.of(call.name);
   const shift = call.self === undefined ? 0 : 1;
   const resolve = (x: unknown, at: number | string): unknown => {
-    if (x instanceof PythonFloat && Number.isSafeInteger(x.value) && isScalarParameter(known, at)) return core.scalar(x.value, core.float32);
+    if (x instanceof PythonFloat && Number.isSafeInteger(x.value) && isScalarParameter(known, at))
+      return core.scalar(x.value, core.float32);
     return plain(x);
   };
   const args = call.args.map((x, i) => resolve(x, i + shift));
@@ -196,6 +197,7 @@ export function invoke(call: Call, schemas: AtenSchemas): unknown {
 /** Tensors and scalars of a result, in order: named tuples and plain objects by their values. */
 export function leavesOf(x: unknown): unknown[] {
   if (Array.isArray(x)) return x.flatMap(leavesOf);
-  if (typeof x === 'object' && x !== null && Object.getPrototypeOf(x) === Object.prototype && !('re' in x)) return Object.values(x).flatMap(leavesOf);
+  if (typeof x === 'object' && x !== null && Object.getPrototypeOf(x) === Object.prototype && !('re' in x))
+    return Object.values(x).flatMap(leavesOf);
   return [x];
 }

@@ -150,9 +150,11 @@ function readJson(path: string): unknown {
 
 /** Whole numbers of sixteen digits and more become `{ big }`: nothing else in the records is written so. */
 export function parseExactly(text: string): unknown {
-  return JSON.parse(text.replace(/([[:,] ?)(-?\d{16,})(?=[,\]}])/g, (whole, before: string, digits: string) => {
-    return Number.isSafeInteger(Number(digits)) ? whole : `${before}{"big":"${digits}"}`;
-  }));
+  return JSON.parse(
+    text.replace(/([[:,] ?)(-?\d{16,})(?=[,\]}])/g, (whole, before: string, digits: string) => {
+      return Number.isSafeInteger(Number(digits)) ? whole : `${before}{"big":"${digits}"}`;
+    }),
+  );
 }
 
 function readArchive<R>(folder: string, name: string): Archive<R> {
@@ -160,7 +162,13 @@ function readArchive<R>(folder: string, name: string): Archive<R> {
     tensors: [string, number[], number][];
     samples: R[];
   } | null;
-  if (parsed === null) return { samples: [], tensor: () => { throw new Error(`internal: ${name} is empty`); } };
+  if (parsed === null)
+    return {
+      samples: [],
+      tensor: () => {
+        throw new Error(`internal: ${name} is empty`);
+      },
+    };
   const bytes = gunzipSync(readFileSync(join(folder, `${name}.bin.gz`)));
   const tensor = (index: number): HostTensor => {
     const [dtype, shape, offset] = parsed.tensors[index];

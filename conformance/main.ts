@@ -16,7 +16,9 @@ const command = new Command('npm run conformance --')
   .requiredOption('--data <folder>', 'folder with ops.json.gz, nn.json.gz, scale.json.gz')
   .option('--device <name>', 'device under test', 'cpu')
   .option('--only <regex>', 'only operators, modules and programs whose name matches')
-  .addOption(new Option('--forms <mode>', 'method, in-place, out= and non-contiguous forms').choices(['none', 'sample', 'all']).default('sample'))
+  .addOption(
+    new Option('--forms <mode>', 'method, in-place, out= and non-contiguous forms').choices(['none', 'sample', 'all']).default('sample'),
+  )
   .option('--report <file>', 'write every record with its reason as JSON')
   .option('--compact <file>', 'write the counts by operator as JSON (what FEATURES.md is made of)')
   .option('--verbose', 'print every failed record')
@@ -58,6 +60,10 @@ console.log(
 );
 console.log(`not run: ${notRun.length} entries in conformance/not-run.ts`);
 console.log(`time: ${report.seconds.toFixed(1)} s`);
-if (options.report) writeFileSync(resolve(options.report), `${JSON.stringify({ ...report, operatorsByName: Object.fromEntries(summarize(report.operators)) }, undefined, 1)}\n`);
+if (options.report)
+  writeFileSync(
+    resolve(options.report),
+    `${JSON.stringify({ ...report, operatorsByName: Object.fromEntries(summarize(report.operators)) }, undefined, 1)}\n`,
+  );
 if (options.compact) writeFileSync(resolve(options.compact), `${JSON.stringify(compactReport(report), undefined, 1)}\n`);
 for (const line of report.lines) console.log(line);

@@ -39,7 +39,12 @@ function fill(m: Matrices, t: HostTensor): Matrices {
   return m;
 }
 
-export function map(m: Matrices, f: (i: number, j: number, b: number) => readonly [number, number], rows = m.rows, cols = m.cols): Matrices {
+export function map(
+  m: Matrices,
+  f: (i: number, j: number, b: number) => readonly [number, number],
+  rows = m.rows,
+  cols = m.cols,
+): Matrices {
   const out = zeros(m.batch, rows, cols);
   for (let b = 0; b < m.batch; b++)
     for (let i = 0; i < rows; i++)
@@ -55,10 +60,15 @@ export const get = (m: Matrices, b: number, i: number, j: number): readonly [num
 };
 
 export const adjoint = (m: Matrices): Matrices =>
-  map(m, (i, j, b) => {
-    const [re, im] = get(m, b, j, i);
-    return [re, -im];
-  }, m.cols, m.rows);
+  map(
+    m,
+    (i, j, b) => {
+      const [re, im] = get(m, b, j, i);
+      return [re, -im];
+    },
+    m.cols,
+    m.rows,
+  );
 export const transposed = (m: Matrices): Matrices => map(m, (i, j, b) => get(m, b, j, i), m.cols, m.rows);
 
 export function product(x: Matrices, y: Matrices): Matrices {

@@ -4,7 +4,7 @@
  * Forward and backward are recorded first and read afterwards, so that a record is one program of the engine, as in a user's loop.
  */
 import { type AnyTensor, core, isTensor } from './api.ts';
-import { type AtenSchemas, Decoder, type DecodeOptions, invoke, leavesOf, parseFloatText, upload } from './arguments.ts';
+import { type AtenSchemas, type DecodeOptions, Decoder, invoke, leavesOf, parseFloatText, upload } from './arguments.ts';
 import type { Archive, Encoded, OperatorRecord } from './data.ts';
 import { isReference, referencesOf } from './data.ts';
 import { formatOf, type HostTensor, numbers } from './host.ts';
@@ -69,7 +69,11 @@ export async function download(t: AnyTensor): Promise<HostTensor> {
 }
 
 /** Decodes a record and finds its call. */
-export function prepare(record: OperatorRecord, context: Context, options: Partial<DecodeOptions> = {}): { arguments: Arguments; plan: Plan } {
+export function prepare(
+  record: OperatorRecord,
+  context: Context,
+  options: Partial<DecodeOptions> = {},
+): { arguments: Arguments; plan: Plan } {
   const decoder = new Decoder({ device: context.device, tensor: context.archive.tensor, ...options });
   const indexing = nameOf(record.op).base === '__getitem__';
   const a: Arguments = {
@@ -81,8 +85,7 @@ export function prepare(record: OperatorRecord, context: Context, options: Parti
   };
   return { arguments: a, plan: findCall(a, context.schemas) };
 }
-export const execute = (plan: Plan, schemas: AtenSchemas): unknown =>
-  plan.kind === 'body' ? plan.run() : invoke(plan.call, schemas);
+export const execute = (plan: Plan, schemas: AtenSchemas): unknown => (plan.kind === 'body' ? plan.run() : invoke(plan.call, schemas));
 
 /** Results on the host: tensors read, scalars as they are. A promise (an `_async` twin, `item_async`) is waited for. */
 export async function collect(result: unknown): Promise<unknown[]> {
@@ -143,13 +146,15 @@ async function backward(
   );
 }
 
-async function judgeResult(record: OperatorRecord, actual: readonly unknown[], context: Context): Promise<string | null> {
+export async function judgeResult(record: OperatorRecord, actual: readonly unknown[], context: Context): Promise<string | null> {
   const expected = expectedLeaves(record.out, context.archive);
   if (actual.length !== expected.length) return `${actual.length} results instead of ${expected.length}`;
   const { path } = nameOf(record.op);
   const property = propertyOf(path);
   if (property !== undefined && expected.every((e) => isHost(e))) {
-    const inputs = [record.input, ...record.args, ...Object.values(record.kwargs)].flatMap(referencesOf).map((r) => context.archive.tensor(r.t));
+    const inputs = [record.input, ...record.args, ...Object.values(record.kwargs)]
+      .flatMap(referencesOf)
+      .map((r) => context.archive.tensor(r.t));
     for (let i = 0; i < expected.length; i++) {
       if (!isHost(actual[i])) return `result ${i} is not a tensor`;
       const form = property.anyShape?.includes(i) ? null : compareForm(actual[i] as HostTensor, expected[i] as HostTensor);
@@ -160,7 +165,11 @@ async function judgeResult(record: OperatorRecord, actual: readonly unknown[], c
   for (let i = 0; i < expected.length; i++) {
     const mismatch = judgeLeaf(path, actual[i], expected[i], record, context);
     if (mismatch === null) continue;
-    if (isHost(actual[i]) && isHost(expected[i]) && (await confirmedInHigherPrecision(record, i, actual[i] as HostTensor, expected[i] as HostTensor, context)))
+    if (
+      isHost(actual[i]) &&
+      isHost(expected[i]) &&
+      (await confirmedInHigherPrecision(record, i, actual[i] as HostTensor, expected[i] as HostTensor, context))
+    )
       continue;
     return expected.length === 1 ? mismatch : `result ${i}: ${mismatch}`;
   }

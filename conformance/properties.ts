@@ -9,8 +9,8 @@ import { type AnyTensor, isTensor } from './api.ts';
 import type { Encoded, OperatorRecord } from './data.ts';
 import { formatOf, type HostTensor } from './host.ts';
 import { compare, compareClose } from './judge.ts';
-import * as mx from './matrix.ts';
 import type { Matrices } from './matrix.ts';
+import * as mx from './matrix.ts';
 import { toleranceOf } from './tolerances.ts';
 
 export interface JudgeArguments {
@@ -90,7 +90,15 @@ const padded = (d: Matrices, n: number): Matrices => mx.map(d, (i, _, b) => (i <
 
 const option = (record: OperatorRecord, name: string, at: number): Encoded | undefined => record.kwargs[name] ?? record.args[at];
 
-function judgeSvd(u: HostTensor, s: HostTensor, v: Matrices, a: Matrices, expectedS: HostTensor, record: OperatorRecord, loose = 1): string | null {
+function judgeSvd(
+  u: HostTensor,
+  s: HostTensor,
+  v: Matrices,
+  a: Matrices,
+  expectedS: HostTensor,
+  record: OperatorRecord,
+  loose = 1,
+): string | null {
   const values = mx.columnsOf(s);
   const k = values.rows;
   const us = mx.scaleColumns(mx.firstColumns(mx.matricesOf(u), k), values);
@@ -138,7 +146,8 @@ function sameEigenvalues(actual: HostTensor, expected: HostTensor, factor: numbe
   const ours = mx.columnsOf(actual);
   const theirs = mx.columnsOf(expected);
   const ordered = permuteRows(theirs, matching(ours, theirs));
-  const pairs = (m: Matrices): Float64Array => Float64Array.from({ length: 2 * m.re.length }, (_, i) => (i % 2 ? m.im[i >> 1] : m.re[i >> 1]));
+  const pairs = (m: Matrices): Float64Array =>
+    Float64Array.from({ length: 2 * m.re.length }, (_, i) => (i % 2 ? m.im[i >> 1] : m.re[i >> 1]));
   const [rtol, atol] = single.has(expected.dtype) ? [1.3e-6, 1e-5] : [1e-7, 1e-7];
   const mismatch = compareClose(pairs(ours), pairs(ordered), rtol * factor, atol * factor, true);
   return mismatch === null ? null : `eigenvalues as a set: ${mismatch}`;
@@ -178,8 +187,7 @@ function unpivoted(lu: HostTensor, pivots: HostTensor): Matrices {
   const k = Math.min(m.rows, m.cols);
   const product = mx.product(mx.unitLower(m, k), mx.firstRows(mx.upper(m), k));
   const p = mx.columnsOf(pivots);
-  for (let b = 0; b < m.batch; b++)
-    for (let i = p.rows - 1; i >= 0; i--) exchangeRows(product, b, i, mx.get(p, b, i, 0)[0] - 1);
+  for (let b = 0; b < m.batch; b++) for (let i = p.rows - 1; i >= 0; i--) exchangeRows(product, b, i, mx.get(p, b, i, 0)[0] - 1);
   return product;
 }
 function exchangeRows(m: Matrices, b: number, i: number, j: number): void {
@@ -211,7 +219,11 @@ function undoLdl(packed: HostTensor, pivots: HostTensor, isHermitian: boolean): 
   const n = ld.rows;
   const flip = isHermitian ? mx.adjoint : mx.transposed;
   const pieces = Array.from({ length: ld.batch }, (_, b): Matrices => {
-    const one: Matrices = { ...mx.zeros(1, n, n), re: ld.re.slice(b * n * n, (b + 1) * n * n), im: ld.im.slice(b * n * n, (b + 1) * n * n) };
+    const one: Matrices = {
+      ...mx.zeros(1, n, n),
+      re: ld.re.slice(b * n * n, (b + 1) * n * n),
+      im: ld.im.slice(b * n * n, (b + 1) * n * n),
+    };
     const pivot = (k: number): number => mx.get(p, b, k, 0)[0];
     const blocks: { k: number; size: number }[] = [];
     for (let k = 0; k < n; k += blocks.at(-1)!.size) blocks.push({ k, size: pivot(k) < 0 ? 2 : 1 });
@@ -290,8 +302,7 @@ export const properties: Readonly<Record<string, Property>> = {
   },
   svd_lowrank: {
     promise: 'U diag(S) V^H = A (its rank is at most q), U and V orthonormal, the same S',
-    judge: (a) =>
-      judgeSvd(a.actual[0], a.actual[1], mx.matricesOf(a.actual[2]), lowRankInput(a, false), a.expected[1], a.record, 20),
+    judge: (a) => judgeSvd(a.actual[0], a.actual[1], mx.matricesOf(a.actual[2]), lowRankInput(a, false), a.expected[1], a.record, 20),
     align: (a, e, [u, s, v]) => {
       const d = phases(mx.matricesOf(a[0]), mx.matricesOf(e[0]));
       return [timesColumns(u, d), s, timesColumns(v, d)];
@@ -332,15 +343,25 @@ export const properties: Readonly<Record<string, Property>> = {
     judge: ({ actual: [l, v], expected, inputs, record }) => {
       const a = mx.matricesOf(inputs[0]);
       const vm = mx.matricesOf(v);
-      const norms = mx.map(vm, (j, _, b) => {
-        let sum = 0;
-        for (let i = 0; i < vm.rows; i++) sum += mx.get(vm, b, i, j)[0] ** 2 + mx.get(vm, b, i, j)[1] ** 2;
-        return [Math.sqrt(sum), 0];
-      }, vm.cols, 1);
+      const norms = mx.map(
+        vm,
+        (j, _, b) => {
+          let sum = 0;
+          for (let i = 0; i < vm.rows; i++) sum += mx.get(vm, b, i, j)[0] ** 2 + mx.get(vm, b, i, j)[1] ** 2;
+          return [Math.sqrt(sum), 0];
+        },
+        vm.cols,
+        1,
+      );
       return (
         sameEigenvalues(l, expected[0], toleranceOf(record.op)) ??
         near('A V = V L', mx.product(a, vm), mx.scaleColumns(vm, mx.columnsOf(l)), v, Math.max(1, mx.largest(a))) ??
-        near('|V_k| = 1', norms, mx.map(norms, () => [1, 0]), v)
+        near(
+          '|V_k| = 1',
+          norms,
+          mx.map(norms, () => [1, 0]),
+          v,
+        )
       );
     },
     align: (a, e, [l, v]) => {

@@ -4,6 +4,7 @@
 import { core } from './api.ts';
 import { AtenSchemas } from './arguments.ts';
 import type { NetworkRecord, Records } from './data.ts';
+import { clearPending } from './engine-access.ts';
 import { checkForms, type FormCounts, type FormsMode, newFormCounts } from './forms.ts';
 import { runNetwork } from './modules.ts';
 import { notRun, reasonNotRun } from './not-run.ts';
@@ -52,6 +53,7 @@ export async function runConformance(records: Records, options: RunOptions): Pro
       reason = await body();
     } catch (error) {
       reason = messageOf(error);
+      clearPending(device);
     }
     const outcome = { name, index, dtype, reason };
     options.progress?.(outcome);
@@ -85,8 +87,8 @@ export async function runConformance(records: Records, options: RunOptions): Pro
 }
 
 export function networkName(record: NetworkRecord): string {
-  if ('module' in record) return record.module;
-  if ('optim' in record) return `optim.${record.optim}`;
+  if ('module' in record) return String(record.module);
+  if ('optim' in record) return `optim.${String(record.optim)}`;
   if ('scheduler' in record) return `optim.lr_scheduler.${String(record.scheduler)}`;
   if ('dist' in record) return `distributions.${String(record.dist)}`;
   if ('kl' in record) return `kl ${(record.kl as readonly string[]).join(' ')}`;

@@ -2,7 +2,7 @@
  * Calls that are not `torch.NAME(input, ...args, kwargs)`: one table, from the data's README. Everything else is found by its name
  * (`findCall`): the function of the namespace, or the method where there is no function.
  */
-import { type AnyTensor, type Callable, hasProperty, lookupFunction, methodOf, need, needMethod, NotThere } from './api.ts';
+import { type AnyTensor, type Callable, hasProperty, lookupFunction, methodOf, NotThere, need, needMethod } from './api.ts';
 import { type AtenSchemas, type Call, type Decoder, invoke, leavesOf } from './arguments.ts';
 import type { OperatorRecord } from './data.ts';
 
@@ -33,7 +33,9 @@ export interface Arguments {
 }
 
 /** How a record is called: a plain call (that other forms can be made of), or something that only a body can do. */
-export type Plan = { readonly kind: 'call'; readonly call: Call; readonly inputFirst: boolean } | { readonly kind: 'body'; readonly run: () => unknown };
+export type Plan =
+  | { readonly kind: 'call'; readonly call: Call; readonly inputFirst: boolean }
+  | { readonly kind: 'body'; readonly run: () => unknown };
 
 type Special = (a: Arguments, schemas: AtenSchemas) => Plan;
 
@@ -61,7 +63,10 @@ const property =
       if (!hasProperty(name)) throw new NotThere(`Tensor.${name}`);
       return (input as unknown as Record<string, unknown>)[name];
     });
-const secondFirst = (path: string): Special => ({ input, args: [first, ...rest], kwargs }) => call(path, [first, input, ...rest], kwargs);
+const secondFirst =
+  (path: string): Special =>
+  ({ input, args: [first, ...rest], kwargs }) =>
+    call(path, [first, input, ...rest], kwargs);
 const timesTransposed =
   (path: string): Special =>
   ({ input, args: [other, ...rest], kwargs }) => {

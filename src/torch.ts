@@ -1,7 +1,7 @@
 /** The `torch` namespace: functions of the table, dtypes, modes, devices. */
 import { backward, grad } from './autograd/backward.ts';
 import { checkpoint } from './autograd/checkpoint.ts';
-import { Function } from './autograd/function.ts';
+import { Function as CustomFunction } from './autograd/function.ts';
 import {
   detect_anomaly,
   enable_grad,
@@ -15,15 +15,17 @@ import {
 } from './autograd/modes.ts';
 import { selectIsa } from './backend/cpu/features.ts';
 import { getNumThreads, setNumThreads } from './backend/cpu/pool.ts';
+import * as data from './data/index.ts';
 import * as dtypes from './dtype/dtype.ts';
 import { promoteTypes } from './dtype/promotion.ts';
-import { frombuffer, getDefaultDevice, setDefaultDevice, tensor } from './ops/creation.ts';
+import { as_tensor, asarray, from_numpy, frombuffer, getDefaultDevice, setDefaultDevice, tensor } from './ops/creation.ts';
 import { gradcheck, gradgradcheck } from './ops/gradcheck.ts';
 import { aten, fft, linalg, masked, special, Tensor, torchFunctions, windows } from './ops/methods.ts';
-import { drawMultinomial } from './ops/random.ts';
 import { scalar } from './ops/scalar-argument.ts';
+import { broadcast_shapes } from './ops/shape.ts';
 import { defaultGenerator, Generator } from './random/generator.ts';
 import { engineOf, openEngines } from './tensor/devices.ts';
+import { keep } from './tensor/scope.ts';
 
 const { float64, float32, float16, bfloat16, float8_e4m3fn, float8_e5m2, int64, int32, int16, int8, uint8, bool, complex64, complex128 } =
   dtypes;
@@ -61,6 +63,15 @@ export const torch = {
   Tensor,
   tensor: tensor as (...args: Parameters<typeof tensor>) => Tensor,
   frombuffer: frombuffer as (...args: Parameters<typeof frombuffer>) => Tensor,
+  as_tensor: as_tensor as (...args: Parameters<typeof as_tensor>) => Tensor,
+  asarray: asarray as (...args: Parameters<typeof asarray>) => Tensor,
+  from_numpy: from_numpy as (...args: Parameters<typeof from_numpy>) => Tensor,
+  broadcast_shapes,
+  strided: 'strided',
+  contiguous_format: 'contiguous_format',
+  preserve_format: 'preserve_format',
+  channels_last: 'channels_last',
+  channels_last_3d: 'channels_last_3d',
   scalar,
   finfo: dtypes.finfo,
   iinfo: dtypes.iinfo,
@@ -76,6 +87,7 @@ export const torch = {
   is_grad_enabled,
   is_inference_mode_enabled,
   set_grad_enabled,
+  keep: keep as <T extends Tensor>(x: T) => T,
   Generator,
   default_generator: defaultGenerator,
   /** Seeds the CPU generator. */
@@ -86,12 +98,11 @@ export const torch = {
   set_rng_state: (state: Tensor): void => {
     defaultGenerator.set_state(state.numpy() as Uint8Array);
   },
-  multinomial: drawMultinomial as (...args: Parameters<typeof drawMultinomial>) => Tensor,
   get_num_threads: getNumThreads,
   set_num_threads: setNumThreads,
   backends: { cpu: { get_cpu_capability: (): string => ({ avx512: 'AVX512', avx2: 'AVX2', none: 'DEFAULT' })[selectIsa()] } },
-  autograd: { backward, grad, Function, gradcheck, gradgradcheck, set_detect_anomaly, detect_anomaly, is_anomaly_enabled },
-  utils: { checkpoint: { checkpoint } },
+  autograd: { backward, grad, Function: CustomFunction, gradcheck, gradgradcheck, set_detect_anomaly, detect_anomaly, is_anomaly_enabled },
+  utils: { checkpoint: { checkpoint }, data },
   /** Computes everything pending, on one device or all. */
   synchronize: (device?: string): void => {
     const engines = device === undefined ? openEngines() : [engineOf(device)];

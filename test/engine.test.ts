@@ -71,6 +71,24 @@ describe.each(devices)('device %s', (device) => {
     for (const other of all.slice(1)) expect(other).toEqual(all[0]);
   });
 
+  test('a row that is read in several passes is computed once a row, whatever its width and strides', () => {
+    torch.set_default_device(device);
+    for (const width of [16, 96, 100, 1100]) {
+      const data = Float32Array.from({ length: 3 * width }, (_, i) => Math.sin(i * 1.7) * 3);
+      const x = torch.tensor(data).view(3, width);
+      for (const y of [x.softmax(1), x.t().contiguous().softmax(0).t()]) {
+        const got = y.tolist() as number[][];
+        for (let row = 0; row < 3; row++) {
+          const e = Array.from(data.subarray(row * width, (row + 1) * width), (v) => Math.exp(v));
+          const total = e.reduce((a, b) => a + b, 0);
+          e.forEach((v, j) => {
+            expect(Math.abs(got[row][j] - v / total)).toBeLessThan(1e-6);
+          });
+        }
+      }
+    }
+  });
+
   test('a write through detach leaves the gradient of the other tensor alone', () => {
     torch.set_default_device(device);
     const x = torch.tensor([1, 2, 3], { requires_grad: true });

@@ -60,6 +60,71 @@ describe('programs', () => {
     expect(statistics().compiled - before).toBeLessThanOrEqual(3);
   });
 
+  /** One decoded token: keys and values of a head appended, attention over all so far. Returns the programs compiled by then. */
+  function decode(tokens: number, append: (k: Tensor, v: Tensor, at: number) => [Tensor, Tensor]): { compiled: number[]; outs: number[][] } {
+    const [heads, width] = [2, 4];
+    const weights = (seed: number): Tensor => torch.arange(64).view(8, 8).mul(seed).sin();
+    const [wq, wk] = [weights(0.37), weights(0.73)];
+    const compiled: number[] = [];
+    const outs: number[][] = [];
+    let x: Tensor = torch.ones(1, heads * width);
+    torch.no_grad(() => {
+      for (let at = 0; at < tokens; at++) {
+        const split = (w: Tensor): Tensor => x.matmul(w).view(1, 1, heads, width).transpose(1, 2);
+        const [k, v] = append(split(wk), split(wq), at);
+        const attention = split(wq).matmul(k.transpose(2, 3)).softmax(-1);
+        x = attention.matmul(v).transpose(1, 2).reshape(1, heads * width).tanh();
+        outs.push(x.flatten().tolist() as number[]);
+        compiled.push(statistics().compiled);
+      }
+    });
+    return { compiled, outs };
+  }
+  const byCat = () => {
+    let keys: Tensor | null = null;
+    let values: Tensor | null = null;
+    return decode(200, (k, v) => {
+      keys = keys === null ? k : torch.cat([keys, k], 2);
+      values = values === null ? v : torch.cat([values, v], 2);
+      return [keys, values];
+    });
+  };
+  const bySlice = () => {
+    const keys = torch.zeros(1, 2, 256, 4);
+    const values = torch.zeros(1, 2, 256, 4);
+    return decode(200, (k, v, at) => {
+      keys.narrow(2, at, 1).copy_(k);
+      values.narrow(2, at, 1).copy_(v);
+      return [keys.narrow(2, 0, at + 1), values.narrow(2, 0, at + 1)];
+    });
+  };
+
+  test.each([
+    ['grown by cat', byCat],
+    ['that is a slice of a preallocated one, written in place,', bySlice],
+  ])('200 tokens decoded with a cache %s compile nothing after the fourth', (_, run) => {
+    const { compiled } = run();
+    expect(compiled[199] - compiled[3]).toBe(0);
+  });
+  test('both caches give the same tokens', () => {
+    const [a, b] = [byCat().outs, bySlice().outs];
+    a.forEach((row, i) => {
+      row.forEach((x, j) => {
+        expect(Math.abs(x - b[i][j])).toBeLessThan(1e-5);
+      });
+    });
+  });
+  test('a preallocated cache stays in its memory', () => {
+    const cache = torch.zeros(4, 64);
+    cache.sum().item();
+    const { buffer } = cache.storage.value;
+    for (let at = 0; at < 8; at++) {
+      cache.narrow(1, at, 1).copy_(torch.full([4, 1], at + 1));
+      expect(cache.narrow(1, 0, at + 1).sum().item()).toBe(2 * (at + 1) * (at + 2));
+    }
+    expect(cache.storage.value.buffer).toBe(buffer);
+  });
+
   test('a cache grown by cat compiles nothing after the fourth token', () => {
     let cache: Tensor = torch.zeros(1, 4);
     const grow = (i: number): number => {

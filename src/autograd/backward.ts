@@ -28,12 +28,16 @@ export function bare(value: Value, view: View, offset: number, tape: Tape): Tens
 }
 export const noTape = (): Tape => new Tape(null, 0, null);
 
-function checkVersion(s: SavedValue, edge: Edge): void {
+const longName = (edge: string): string => (edge === 'CopySlices' ? 'torch::autograd::CopySlices' : edge);
+
+function checkVersion(s: SavedValue): void {
   if (s.version === null || s.version.count === s.count) return;
-  const what = `[torch.${typeName(s.view)} [${s.view.shape.join(', ')}]]`;
+  const made = s.tape?.edge ?? null;
+  const origin = made === null || made.leaf !== null ? '' : `, which is output ${s.tape!.output} of ${longName(made.name)},`;
+  const what = `[torch.${typeName(s.view)} [${s.view.shape.join(', ')}]]${origin}`;
   throw new Error(
     `one of the variables needed for gradient computation has been modified by an inplace operation: ${what} is at version ${s.version.count}; expected version ${s.count} instead. ` +
-      `Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True).\n(saved by ${edge.name})`,
+      'Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).',
   );
 }
 const typeNames: Record<string, string> = {
@@ -142,7 +146,7 @@ export function runBackward(
     if (stops?.has(edge)) continue;
     if (edge.saved === null && edge.leaf === null) throw freed();
   }
-  for (const edge of order) if (!stops?.has(edge)) for (const s of edge.saved ?? []) checkVersion(s, edge);
+  for (const edge of order) if (!stops?.has(edge)) for (const s of edge.saved ?? []) checkVersion(s);
   const allowed = options.inputs === undefined ? null : new Set(options.inputs.map((t) => t.tape.edge));
   const captured: (Tensor | null)[] = capture === null ? [] : capture.map(() => null);
   const before = { ...modes };

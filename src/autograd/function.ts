@@ -63,7 +63,7 @@ export class FunctionContext {
         offset: t.offset,
         version: t.version,
         count: t.version.count,
-        what: '',
+        tape: t.tape,
       };
       saved.value.savedBy++;
       edge.saved!.push(saved);

@@ -40,9 +40,11 @@ export interface SavedValue {
   readonly value: Value;
   readonly view: View;
   readonly offset: number;
-  readonly version: Version | null;
-  readonly count: number;
-  readonly what: string;
+  /** Whose writes make it stale, and how many there had been; null: nobody's. */
+  version: Version | null;
+  count: number;
+  /** The tape of the tensor that was saved: it names what made the present contents, for the error. */
+  tape: Tape | null;
 }
 
 export type GradientHook = (grad: Tensor) => Tensor | null | undefined;

@@ -28,7 +28,7 @@ export function kernelKey(kernel: Kernel): string {
       case 'axis':
         return axis(e.axis);
       case 'load':
-        return `${e.buffer} ${expression(e.index)}${optional(e.mask)}`;
+        return `${e.buffer} ${expression(e.index)}${optional(e.mask)}${e.anchor === null ? '' : ` @${expression(e.anchor)}`}`;
       case 'scalar':
         return `${e.fn} ${e.args.map(expression).join(' ')}`;
       case 'cast':
@@ -64,7 +64,7 @@ export function kernelKey(kernel: Kernel): string {
       }
     }
   };
-  lines.push(kernel.buffers.map((b) => `${b.access} ${b.dtype.name}`).join(','), kernel.params.join(','));
+  lines.push(kernel.buffers.map((b) => `${b.access} ${b.dtype.name}${b.elements ?? ''}`).join(','), kernel.params.join(','));
   lines.push(`grid ${kernel.grid.map(axis).join(' ')}`);
   block(kernel.body);
   return lines.join('\n');

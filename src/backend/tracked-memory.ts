@@ -130,8 +130,7 @@ export class TrackedMemory<Block extends MemoryBlock> {
       return 0;
     }
     const begin = performance.now();
-    collector.checkpoint();
-    collector.collect();
+    collectGarbage();
     let found = 0;
     for (const tracking of this.#live) {
       if (tracking.reference.deref() !== undefined) continue;
@@ -193,6 +192,15 @@ export function sizeText(bytes: number): string {
 interface Collector {
   checkpoint(): void;
   collect(): void;
+}
+
+/** Collects all that is garbage now, in the midst of the job; false where the engine cannot be asked to. */
+export function collectGarbage(): boolean {
+  const collector = findCollector();
+  if (collector === null) return false;
+  collector.checkpoint();
+  collector.collect();
+  return true;
 }
 
 let collectorFound: Collector | null | undefined;

@@ -68,8 +68,8 @@ export class Node {
   readonly offsets: readonly number[];
   readonly params: readonly (number | bigint)[];
   readonly outs: Value[] = [];
-  /** The value whose memory output 0 may take over (an in-place write), if nothing else needs it. */
-  readonly donor: Value | null;
+  /** For each output the value whose memory it may take over (an in-place write), if nothing else needs it. */
+  readonly donors: readonly Value[] | null;
   /** Where the call was made, for errors in data: operator and module path. */
   readonly place: string;
   pending = true;
@@ -80,14 +80,14 @@ export class Node {
     srcs: readonly Value[],
     offsets: readonly number[],
     params: readonly (number | bigint)[],
-    donor: Value | null,
+    donors: readonly Value[] | null,
     place: string,
   ) {
     this.signature = signature;
     this.srcs = srcs;
     this.offsets = offsets;
     this.params = params;
-    this.donor = donor;
+    this.donors = donors;
     this.place = place;
   }
 }

@@ -7,7 +7,7 @@
  */
 import type { DType } from '../dtype/dtype.ts';
 import type { Dim } from '../shape/dim.ts';
-import { input, Prim, type PrimBody, param, resultsOf } from './prim.ts';
+import { input, isSavedForBackward, Prim, type PrimBody, param, resultsOf } from './prim.ts';
 import { topological, vjp } from './vjp.ts';
 
 /** What a body gets beside its inputs: constants (part of the signature), dims (integers that may become symbols), params (numbers that change freely). */
@@ -80,6 +80,7 @@ interface Cut {
 }
 
 const recomputable = (p: Prim): boolean => {
+  if (isSavedForBackward(p)) return false;
   switch (p.body.op) {
     case 'const':
     case 'param':

@@ -8,6 +8,7 @@
  *
  * Gradients are in `vjp.ts`, one rule for each kind here. What a primitive becomes in a kernel is in `schedule/emit.ts`.
  */
+import type { Complex } from '../dtype/codec.ts';
 import { bool, type DType, int64 } from '../dtype/dtype.ts';
 import { scalarTypeName } from '../dtype/promotion.ts';
 import type { ReduceKind } from '../kernel/ir.ts';
@@ -287,6 +288,14 @@ export function rowMajor(shape: readonly Dim[]): Dim[] {
   return strides;
 }
 
+const savedPrims = new WeakSet<Prim>();
+/** Marks a prim of a body: a gradient reads it from memory rather than computing it again. */
+export function saveForBackward(p: Prim): Prim {
+  savedPrims.add(p);
+  return p;
+}
+export const isSavedForBackward = (p: Prim): boolean => savedPrims.has(p);
+
 export const input = (slot: number, shape: readonly Dim[], dtype: DType): Prim => new Prim({ op: 'input', slot }, shape, dtype);
 export const param = (slot: number, dtype: DType): Prim => new Prim({ op: 'param', slot }, [], dtype);
 export const dimPrim = (dim: Dim, dtype: DType): Prim =>
@@ -306,6 +315,10 @@ export function complexOf(re: Prim, im: Prim): Prim {
   const shape = broadcast([re.shape, im.shape]);
   return new Prim({ op: 'complex', srcs: [re.expand(shape), im.expand(shape)] }, shape, re.dtype.complex);
 }
+
+/** A 0-d complex constant. */
+export const complexConstant = (value: Complex, dtype: DType): Prim =>
+  complexOf(constant(value.re, dtype.real), constant(value.im, dtype.real));
 
 /** Calls a library function: one prim a result. */
 export function callLibrary<C>(fn: LibraryFunction<C>, srcs: readonly Prim[], outs: readonly PrimType[], constants: C): Prim[] {

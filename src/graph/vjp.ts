@@ -10,6 +10,7 @@ import type { ScalarOp } from '../kernel/scalar.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
 import { complexOf, full, iota, type Prim, resultsOf, rowMajor, sameShape } from './prim.ts';
+import { trigamma } from './trigamma.ts';
 
 type ScalarRule = (g: Prim, out: Prim, ...args: Prim[]) => (Prim | null)[];
 
@@ -70,7 +71,8 @@ const scalarRules: { readonly [K in ScalarOp]: ScalarRule | null } = {
   cosh: (g, _, a) => [g.mul(a.scalar('sinh').conj())],
   tanh: (g, out) => [g.mul(out.mul(out).neg().add(1).conj())],
   asinh: (g, _, a) => [g.div(a.mul(a).add(1).sqrt().conj())],
-  acosh: (g, _, a) => [g.div(a.mul(a).sub(1).sqrt().conj())],
+  // Two roots: of a complex a the product of the roots is not the root of the product.
+  acosh: (g, _, a) => [g.div(a.sub(1).sqrt().mul(a.add(1).sqrt()).conj())],
   atanh: (g, _, a) => [g.div(a.mul(a).neg().add(1).conj())],
   erf: (g, _, a) => [g.mul(a.mul(a).neg().exp().mul(twoOverSqrtPi))],
   erfc: (g, _, a) => [g.mul(a.mul(a).neg().exp().mul(-twoOverSqrtPi))],
@@ -83,7 +85,7 @@ const scalarRules: { readonly [K in ScalarOp]: ScalarRule | null } = {
     ),
   ],
   lgamma: (g, _, a) => [g.mul(a.scalar('digamma'))],
-  digamma: null,
+  digamma: (g, _, a) => [g.mul(trigamma(a))],
   // d/da is 0 where the exponent is 0; d/db is 0 where the base is 0 and the exponent is not negative (PyTorch's conventions).
   pow: (g, out, a, b) => [
     b.eq(0).where(0, g.mul(b.conj()).mul(a.scalar('pow', b.sub(1)).conj())),
@@ -120,6 +122,15 @@ function placeWindow(g: Prim, srcShape: readonly Dim[], strides: readonly Dim[],
     const order = orderByStride(g.shape, strides);
     if (order !== null) return g.permute(order).reshape(srcShape);
   }
+  const merged = mergeDims(g, strides);
+  if (merged !== null) {
+    // Dims that were joined across dims of the source: it is taken in the factors that the window's strides name.
+    const factors = factorsOf(total, merged.strides);
+    return (
+      placeWindow(merged.g, srcShape, merged.strides, offset) ??
+      (factors === null ? null : (placeWindow(merged.g, factors, merged.strides, offset)?.reshape(srcShape) ?? null))
+    );
+  }
   // Per-dim slices: assign every window dim to a source dim whose stride divides its own.
   const starts: Dim[] = [];
   let rest = offset;
@@ -152,6 +163,41 @@ function placeWindow(g: Prim, srcShape: readonly Dim[], strides: readonly Dim[],
   const order = [...owner.filter((i) => i >= 0), ...[...g.shape.keys()].filter((i) => !owner.includes(i))];
   const aligned = g.permute(order).reshape(owner.map((i) => (i >= 0 ? g.shape[i] : 1)));
   return aligned.pad(srcShape, starts, steps);
+}
+
+/** The shape of `total` elements whose row-major strides are those given, largest first, and 1; null if one does not divide another. */
+function factorsOf(total: Dim, strides: readonly Dim[]): Dim[] | null {
+  const factors: Dim[] = [];
+  let above = total;
+  for (const s of [...strides, 1]) {
+    const factor = dims.exactQuotient(above, s);
+    if (factor === null) return null;
+    if (factor !== 1 || factors.length === 0) factors.push(factor);
+    above = s;
+  }
+  return factors;
+}
+
+/** Window dims that together walk one dim (a head and its elements), in the order of their strides, as one; null if there are none. */
+function mergeDims(g: Prim, strides: readonly Dim[]): { g: Prim; strides: Dim[] } | null {
+  const dim = [...g.shape.keys()].filter((i) => g.shape[i] !== 1);
+  if (dim.some((i) => !dims.provablyAtMost(1, strides[i]))) return null;
+  const order = [...dim].sort((a, b) => (dims.equal(strides[a], strides[b]) ? 0 : dims.provablyAtMost(strides[b], strides[a]) ? -1 : 1));
+  const shape: Dim[] = [];
+  const merged: Dim[] = [];
+  for (const i of order) {
+    const last = merged.length - 1;
+    if (last >= 0 && dims.equal(merged[last], dims.mul(strides[i], g.shape[i]))) {
+      shape[last] = dims.mul(shape[last], g.shape[i]);
+      merged[last] = strides[i];
+    } else {
+      shape.push(g.shape[i]);
+      merged.push(strides[i]);
+    }
+  }
+  if (shape.length === dim.length) return null;
+  const ones = [...g.shape.keys()].filter((i) => g.shape[i] === 1);
+  return { g: g.permute([...ones, ...order]).reshape(shape), strides: merged };
 }
 
 /** The order of dims in which strides are row-major for the shape, or null. Dims of size 1 go first. */

@@ -109,7 +109,7 @@ export function decomposeKernel(kernel: Kernel, native: ReadonlySet<ScalarOp> = 
       case 'axis':
         return builder.use(axis(e.axis));
       case 'load':
-        return builder.load(e.buffer, e.type, rewrite(e.index), optional(e.mask));
+        return builder.load(e.buffer, e.type, rewrite(e.index), optional(e.mask), optional(e.anchor));
       case 'scalar':
         return scalar(e);
       case 'cast':

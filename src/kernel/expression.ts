@@ -11,7 +11,7 @@ export function childrenOf(e: Expr): readonly Expr[] {
     case 'axis':
       return [];
     case 'load':
-      return e.mask === null ? [e.index] : [e.index, e.mask];
+      return e.mask === null && e.anchor === null ? [e.index] : [e.index, e.mask, e.anchor].filter((x) => x !== null);
     case 'scalar':
       return e.args;
     case 'cast':
@@ -114,7 +114,7 @@ export function makeRewriter(
       case 'axis':
         return builder.use(axis(e.axis));
       case 'load':
-        return builder.load(e.buffer, e.type, rewrite(e.index), e.mask === null ? null : rewrite(e.mask));
+        return builder.load(e.buffer, e.type, rewrite(e.index), e.mask && rewrite(e.mask), e.anchor && rewrite(e.anchor));
       case 'scalar':
         return builder.scalar(e.fn, ...e.args.map(rewrite));
       case 'cast':

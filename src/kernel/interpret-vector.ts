@@ -33,6 +33,7 @@ export function interpretVectorKernel(
   end: number,
 ): void {
   const lanes = kernel.lanes;
+  const all = kernel.buffers.map((b, i) => (b.access === 'local' ? new Uint8Array(b.elements! * b.dtype.itemsize) : buffers[i]));
   const index = new Float64Array(kernel.registerCount);
   const vectors: Value[][] = [];
   index[kernel.begin.id] = begin;
@@ -48,7 +49,7 @@ export function interpretVectorKernel(
   const bytes = (address: number, size: number): Uint8Array => {
     const slot = Math.floor(address / slotSize) - 1;
     const offset = address - (slot + 1) * slotSize;
-    const buffer = buffers[slot];
+    const buffer = all[slot];
     if (buffer === undefined || offset < 0 || offset + size > buffer.length)
       throw new Error(`internal: access out of bounds in ${kernel.name}: buffer ${slot}, offset ${offset}`);
     return buffer.subarray(offset, offset + size);

@@ -56,6 +56,8 @@ export interface LoadExpr extends ExprBase {
   readonly buffer: number;
   readonly index: Expr;
   readonly mask: Expr | null;
+  /** Of a load from a local buffer: the number of the grid item that it belongs to. It is never computed; it ties the load to the item's axes. */
+  readonly anchor: Expr | null;
 }
 export interface ScalarExpr extends ExprBase {
   readonly op: 'scalar';
@@ -103,13 +105,25 @@ export interface StoreStatement {
   readonly combine: 'add' | 'max' | 'min' | null;
 }
 
+/** `local`: private to a grid item, `elements` long, in the scratch memory of the thread; what a row computes once and reads in several passes. */
 export interface BufferDeclaration {
   readonly dtype: DType;
-  readonly access: 'read' | 'write' | 'readwrite';
+  readonly access: 'read' | 'write' | 'readwrite' | 'local';
+  readonly elements?: number;
+}
+
+type Buffers = readonly BufferDeclaration[];
+/** Buffers that have an address in the argument block: locals come after them. */
+export const argumentCount = (buffers: Buffers): number => buffers.filter((b) => b.access !== 'local').length;
+/** Bytes of scratch memory before local `slot` (before all, for the length: the memory that a kernel needs). */
+export function localOffset(buffers: Buffers, slot = buffers.length): number {
+  return buffers
+    .slice(0, slot)
+    .reduce((sum, b) => (b.access === 'local' ? sum + Math.ceil((b.elements! * b.dtype.itemsize) / 64) * 64 : sum), 0);
 }
 
 /**
- * Argument block, 8-byte words: one address per buffer, then one word per parameter (index and i64: int64; i32: low 32 bits; f32: low 32
+ * Argument block, 8-byte words: one address per buffer that is not local, then one word per parameter (index and i64: int64; i32: low 32 bits; f32: low 32
  * bits as float; f64: double; bool: 0 or 1). `void kernel(u64* args, i64 begin, i64 end, u64 scratch)` runs grid indices [begin, end):
  * the grid axes are the digits of a grid index, the last axis the fastest. A grid of exactly one axis may be of kind `vector`
  * (flat element-wise kernels): then begin is a multiple of 16.
@@ -155,8 +169,9 @@ export class KernelBuilder {
     if (constant(axis.extent) === 1) return this.index(0);
     return this.#make(`a${axis.id}`, (id) => ({ op: 'axis', id, type: 'index', axis }));
   }
-  load(buffer: number, type: ComputeType, index: Expr, mask: Expr | null = null): Expr {
-    return this.#make(`l${buffer}:${type}:${index.id}:${mask?.id ?? ''}`, (id) => ({ op: 'load', id, type, buffer, index, mask }));
+  load(buffer: number, type: ComputeType, index: Expr, mask: Expr | null = null, anchor: Expr | null = null): Expr {
+    const key = `l${buffer}:${type}:${index.id}:${mask?.id ?? ''}:${anchor?.id ?? ''}`;
+    return this.#make(key, (id) => ({ op: 'load', id, type, buffer, index, mask, anchor }));
   }
   cast(type: ComputeType, arg: Expr): Expr {
     if (arg.type === type) return arg;

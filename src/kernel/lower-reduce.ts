@@ -42,6 +42,8 @@ function groupOf(low: ExpressionLowering, e: ReduceExpr, home: Scope): ReduceExp
   for (const r of candidates) {
     if (r === e || !sameAxes(r) || done(r, home) || low.inProgress.has(r)) continue;
     if (!boundBelow(r, home) || home.varies(r) !== home.varies(e)) continue;
+    // what is in a local may not be there yet
+    if (readsLocal(low, r)) continue;
     const below = reachable([r.value]);
     if (group.some((g) => below.has(g) || reachable([g.value]).has(r))) continue;
     // what r needs must not wait for a member of the group: everything between is checked by `below`
@@ -49,6 +51,8 @@ function groupOf(low: ExpressionLowering, e: ReduceExpr, home: Scope): ReduceExp
   }
   return group;
 }
+const readsLocal = (low: ExpressionLowering, r: ReduceExpr): boolean =>
+  [...reachable([r.value])].some((e) => e.op === 'load' && low.buffers[e.buffer].access === 'local');
 function done(r: ReduceExpr, home: Scope): boolean {
   return home.values.has(r) || home.indices.has(r) || home.laneIndices.has(r);
 }

@@ -68,6 +68,8 @@ export function printKernel(kernel: Kernel): string {
   };
   block(kernel.body, '  ');
   const grid = kernel.grid.map((a) => `${axisName(a)} < ${printExpr(a.extent)} (${a.kind})`).join(', ');
-  const buffers = kernel.buffers.map((b, i) => `buffer${i}: ${b.access} ${b.dtype.name}`).join(', ');
+  const buffers = kernel.buffers
+    .map((b, i) => `buffer${i}: ${b.access} ${b.dtype.name}${b.elements === undefined ? '' : ` x ${b.elements}`}`)
+    .join(', ');
   return `kernel ${kernel.name} grid [${grid}]\n  ${buffers}\n${lines.join('\n')}\n`;
 }

@@ -229,7 +229,7 @@ function chooseVectorAxis(proposed: Kernel): Kernel {
   if (!kernel.body.some((s) => s.kind === 'loop'))
     for (let next = collapseGrid(kernel); next !== null; next = collapseGrid(kernel)) kernel = next;
   if (kernel.grid.length === 0) return kernel;
-  if (kernel.body.some((s) => s.kind === 'loop')) return transpose(kernel);
+  if (kernel.body.some((s) => s.kind === 'loop')) return kernel.buffers.some((b) => b.access === 'local') ? kernel : transpose(kernel);
   const stored = storesOf(kernel.body);
   const candidates = kernel.grid.filter((a) => stored.every((s) => freeAxes(s.index).has(a)));
   if (candidates.length === 0) return kernel;

@@ -60,7 +60,9 @@ export function bindConstructor<P extends object>(
         : names.length === 2
           ? names.join(' and ')
           : `${names.slice(0, -1).join(', ')}, and ${names[names.length - 1]}`;
-    throw new TypeError(`${module}.__init__() missing ${names.length} required positional argument${names.length === 1 ? '' : 's'}: ${list}`);
+    throw new TypeError(
+      `${module}.__init__() missing ${names.length} required positional argument${names.length === 1 ? '' : 's'}: ${list}`,
+    );
   }
   return out as BoundConstructor<P>;
 }

@@ -59,3 +59,22 @@ export function kaiming_uniform_(t: Tensor, options: KaimingOptions = {}): Tenso
   const bound = Math.sqrt(3) * std;
   return uniform_(t, -bound, bound, generator);
 }
+
+/** Inputs and outputs of one element of the other dim: what the spread of initial weights is made of. */
+function fansOf(t: Tensor): readonly [fanIn: number, fanOut: number] {
+  const { shape } = t;
+  if (shape.length < 2) throw new Error('Fan in and fan out can not be computed for tensor with fewer than 2 dimensions');
+  const field = shape.slice(2).reduce((n, d) => n * d, 1);
+  return [shape[1] * field, shape[0] * field];
+}
+/** https://docs.pytorch.org/docs/stable/nn.init.html#torch.nn.init.xavier_uniform_ */
+export function xavier_uniform_(t: Tensor, gain = 1, generator: Generator = defaultGenerator): Tensor {
+  const [fanIn, fanOut] = fansOf(t);
+  const bound = Math.sqrt(3) * gain * Math.sqrt(2 / (fanIn + fanOut));
+  return uniform_(t, -bound, bound, generator);
+}
+/** https://docs.pytorch.org/docs/stable/nn.init.html#torch.nn.init.xavier_normal_ */
+export function xavier_normal_(t: Tensor, gain = 1, generator: Generator = defaultGenerator): Tensor {
+  const [fanIn, fanOut] = fansOf(t);
+  return normal_(t, 0, gain * Math.sqrt(2 / (fanIn + fanOut)), generator);
+}

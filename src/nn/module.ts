@@ -2,14 +2,27 @@
  * Module: a function object. Calling it calls `forward`; its fields that are parameters, buffers or modules are found by looking at them.
  *
  * The outermost call opens a module scope: what was made inside and cannot be reached from the result, the arguments or the module's fields
- * when it returns is presumed dead. Hooks are not here.
+ * when it returns is presumed dead. Hooks are in `module-hooks.ts`, copies in `module-copy.ts`, text in `module-text.ts`.
  */
 import { no_grad } from '../autograd/modes.ts';
-import { DType } from '../dtype/dtype.ts';
+import { bfloat16, DType, float16, float32, float64 } from '../dtype/dtype.ts';
 import { toTensor } from '../ops/conversion.ts';
 import { Tensor } from '../ops/methods.ts';
 import { openEngines } from '../tensor/devices.ts';
 import { closeScope, currentScope, type ModuleScope, openScope, presumeDead } from '../tensor/scope.ts';
+import { copyModule } from './module-copy.ts';
+import {
+  addHook,
+  type BackwardHook,
+  type BackwardPreHook,
+  type ForwardHook,
+  type ForwardPreHook,
+  forwardWithHooks,
+  type HookHandle,
+  type LoadHook,
+  runLoadHooks,
+} from './module-hooks.ts';
+import { moduleText } from './module-text.ts';
 import { isParameter, moveInPlace, type Parameter } from './parameter.ts';
 
 /** Buffer names of a module; false: not part of the state dict. */
@@ -19,6 +32,17 @@ const localNames = new WeakMap<object, string>();
 
 export interface Module {
   (...args: Parameters<this['forward']>): ReturnType<this['forward']>;
+}
+
+/** A callable object without fields. */
+function bareModule(prototype: object): Module {
+  const self = ((...args: never[]) => callModule(self, args)) as unknown as Module;
+  const fields = self as unknown as Fields;
+  delete fields['name'];
+  delete fields['length'];
+  Object.setPrototypeOf(self, prototype);
+  bufferNames.set(self, new Map());
+  return self;
 }
 
 type Fields = Record<string, unknown>;
@@ -31,12 +55,7 @@ export class Module {
   declare training: boolean;
 
   constructor() {
-    const self = ((...args: never[]) => callModule(self, args)) as unknown as Module;
-    const fields = self as unknown as Fields;
-    delete fields['name'];
-    delete fields['length'];
-    Object.setPrototypeOf(self, new.target.prototype);
-    bufferNames.set(self, new Map());
+    const self = bareModule(new.target.prototype);
     self.training = true;
     // biome-ignore lint/correctness/noConstructorReturn: a module is this function.
     return self;
@@ -95,6 +114,42 @@ export class Module {
   eval(): this {
     return this.train(false);
   }
+  /** Adds a child under a name. */
+  add_module(name: string, module: Module | null): void {
+    if (module !== null && !(module instanceof Module)) throw new TypeError(`${typeof module} is not a Module subclass`);
+    if (name === '') throw new Error('module name can\'t be empty string ""');
+    if (name.includes('.')) throw new Error(`module name can't contain ".", got: ${name}`);
+    (this as unknown as Fields)[name] = module;
+  }
+  register_module(name: string, module: Module | null): void {
+    this.add_module(name, module);
+  }
+  /** The module at a dotted path; '' is this one. */
+  get_submodule(target: string): Module {
+    if (target === '') return this;
+    let at: Module = this;
+    for (const part of target.split('.')) {
+      const next = (at as unknown as Fields)[part];
+      if (next === undefined) throw new Error(`${at.constructor.name} has no attribute \`${part}\``);
+      if (!(next instanceof Module)) throw new Error(`\`${part}\` is not an nn.Module`);
+      at = next;
+    }
+    return at;
+  }
+  get_parameter(target: string): Parameter {
+    const { module, name, value } = lookUp(this, target);
+    if (!isParameter(value))
+      throw new Error(
+        value === undefined ? `${module.constructor.name} has no attribute \`${name}\`` : `\`${name}\` is not an nn.Parameter`,
+      );
+    return value;
+  }
+  get_buffer(target: string): Tensor {
+    const { module, name, value } = lookUp(this, target);
+    if (value === undefined) throw new Error(`${module.constructor.name} has no attribute \`${name}\``);
+    if (!bufferNames.get(module)!.has(name)) throw new Error(`\`${name}\` is not a buffer`);
+    return value as Tensor;
+  }
   requires_grad_(requires_grad = true): this {
     for (const p of this.parameters()) p.requires_grad_(requires_grad);
     return this;
@@ -121,12 +176,75 @@ export class Module {
     return this;
   }
 
-  state_dict(): StateDict {
+  float(): this {
+    return this.to(float32);
+  }
+  double(): this {
+    return this.to(float64);
+  }
+  half(): this {
+    return this.to(float16);
+  }
+  bfloat16(): this {
+    return this.to(bfloat16);
+  }
+  cpu(): this {
+    return this.to('cpu');
+  }
+  /** Parameters and buffers to a dtype, whatever they are. */
+  type(dtype: DType): this {
+    no_grad(() => {
+      for (const t of [...this.parameters(), ...this.buffers()]) moveInPlace(t, toTensor(t, dtype) as Tensor);
+    });
+    return this;
+  }
+
+  /** Called before forward with (module, args); may return other arguments. */
+  register_forward_pre_hook(hook: ForwardPreHook): HookHandle {
+    return addHook(this, 'forwardPre', hook);
+  }
+  /** Called after forward with (module, args, output); may return another output. */
+  register_forward_hook(hook: ForwardHook): HookHandle {
+    return addHook(this, 'forward', hook);
+  }
+  /** Called in backward with (module, grad_output), when gradients of the outputs are there; may return others. */
+  register_full_backward_pre_hook(hook: BackwardPreHook): HookHandle {
+    return addHook(this, 'backwardPre', hook);
+  }
+  /** Called in backward with (module, grad_input, grad_output), when gradients of the inputs are there; may return others. */
+  register_full_backward_hook(hook: BackwardHook): HookHandle {
+    return addHook(this, 'backward', hook);
+  }
+  /** Called with (module, incompatible_keys) after load_state_dict has been done. */
+  register_load_state_dict_post_hook(hook: LoadHook): HookHandle {
+    return addHook(this, 'load', hook);
+  }
+
+  /** A copy that shares nothing: parameters, buffers, submodules, arrays and maps; tensors held twice are held twice in the copy too. Private (`#`) fields are not copied. */
+  deepcopy(): this {
+    return copyModule(this, { isModule: (x): x is Module => x instanceof Module, bare: bareModule, bufferNames }) as this;
+  }
+
+  /** What is between the parentheses of this module's line when it is printed. */
+  extra_repr(): string {
+    return '';
+  }
+  /** PyTorch's tree of modules. */
+  toString(): string {
+    return moduleText(this);
+  }
+
+  /** Parameters and persistent buffers by dotted name; detached unless `keep_vars`. */
+  state_dict(options: { readonly prefix?: string; readonly keep_vars?: boolean } = {}): StateDict {
     const out: StateDict = new Map();
-    for (const [name, t] of stateOf(this)) out.set(name, t.detach() as Tensor);
+    for (const [name, t] of stateOf(this, options.prefix ?? '')) out.set(name, options.keep_vars ? t : (t.detach() as Tensor));
     return out;
   }
-  load_state_dict(state: Loadable, strict = true): { missing_keys: string[]; unexpected_keys: string[] } {
+  load_state_dict(
+    state: Loadable,
+    strictOrOptions: boolean | { readonly strict?: boolean; readonly assign?: boolean } = true,
+  ): { missing_keys: string[]; unexpected_keys: string[] } {
+    const { strict = true, assign = false } = typeof strictOrOptions === 'boolean' ? { strict: strictOrOptions } : strictOrOptions;
     const given = new Map<string, Tensor>(state instanceof Map ? state : Object.entries(state));
     const own = stateOf(this);
     const missing_keys = own.filter(([name]) => !given.has(name)).map(([name]) => name);
@@ -140,27 +258,43 @@ export class Module {
       for (const [name, t] of own) {
         const source = given.get(name);
         if (source === undefined) continue;
-        if (source.shape.join() === t.shape.join()) t.copy_(source);
-        else
+        if (source.shape.join() === t.shape.join()) {
+          if (assign) moveInPlace(t, source.detach() as Tensor);
+          else t.copy_(source);
+        } else
           errors.push(
             `size mismatch for ${name}: copying a param with shape torch.Size([${source.shape.join(', ')}]) from checkpoint, the shape in current model is torch.Size([${t.shape.join(', ')}]).`,
           );
       }
     });
     if (errors.length > 0) throw new Error(`Error(s) in loading state_dict for ${this.constructor.name}:\n\t${errors.join('\n\t')}`);
-    return { missing_keys, unexpected_keys };
+    const keys = { missing_keys, unexpected_keys };
+    for (const m of this.modules()) runLoadHooks(m, keys);
+    return keys;
   }
+}
+Object.defineProperty(Module.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+  value(this: Module) {
+    return moduleText(this);
+  },
+});
+
+function lookUp(root: Module, target: string): { module: Module; name: string; value: unknown } {
+  const dot = target.lastIndexOf('.');
+  const module = root.get_submodule(dot < 0 ? '' : target.slice(0, dot));
+  const name = target.slice(dot + 1);
+  return { module, name, value: (module as unknown as Fields)[name] };
 }
 
 /** Every name, shared tensors included: what a state dict holds. (Not private methods: those would be on the object that the constructor replaces.) */
-function stateOf(root: Module): [string, Tensor][] {
+function stateOf(root: Module, prefix = ''): [string, Tensor][] {
   const out: [string, Tensor][] = [];
   const visit = (m: Module, path: string): void => {
     const names = bufferNames.get(m)!;
     for (const [name, t] of [...ownParameters(m), ...ownBuffers(m).filter(([n]) => names.get(n))]) out.push([joined(path, name), t]);
     for (const [name, child] of m.named_children()) visit(child, joined(path, name));
   };
-  visit(root, '');
+  visit(root, prefix.replace(/\.$/, ''));
   return out;
 }
 function collect(root: Module, prefix: string, own: (m: Module) => [string, Tensor][]): [string, Tensor][] {
@@ -199,14 +333,14 @@ export function clearGrad(p: Tensor, set_to_none: boolean): void {
 
 function callModule(self: Module, args: readonly never[]): unknown {
   const outer = currentScope();
-  const scope = outer ?? openScope();
+  const scope = outer ?? openScope(self);
   if (outer === null && !localNames.has(self)) nameTree(self);
   scope.path.push(localNames.get(self) ?? self.constructor.name);
   let returned = false;
   try {
-    const result = self.forward(...args);
+    const result = forwardWithHooks(self, args, (seen) => scope.shown.push(seen));
     returned = true;
-    if (outer === null && !isDeferred(result)) finish(scope, [result, args, self]);
+    if (outer === null && !isDeferred(result)) finish(scope, [result, args, self, ...scope.shown]);
     return result;
   } finally {
     scope.path.pop();

@@ -43,12 +43,20 @@ export const geluCall = elementwise<'none' | 'tanh'>({
       const inner = x.add(cube.mul(0.044715)).mul(betaTanh);
       const t = inner.scalar('tanh');
       const left = t.add(1).mul(0.5);
-      const slope = x.mul(x).mul(3 * 0.044715).add(1).mul(betaTanh);
+      const slope = x
+        .mul(x)
+        .mul(3 * 0.044715)
+        .add(1)
+        .mul(betaTanh);
       const right = x.mul(0.5).mul(t.mul(t).neg().add(1)).mul(slope);
       return [g.mul(left.add(right))];
     }
     const cdf = x.mul(inverseSqrt2).scalar('erf').add(1).mul(0.5);
-    const pdf = x.mul(x).mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI));
+    const pdf = x
+      .mul(x)
+      .mul(-0.5)
+      .exp()
+      .mul(1 / Math.sqrt(2 * Math.PI));
     return [g.mul(cdf.add(x.mul(pdf)))];
   },
   check: floating('GeluKernelImpl'),
@@ -73,7 +81,12 @@ export const hardsigmoidCall = activation(
   'hardsigmoid',
   'hardsigmoid_cpu',
   ([x]) => x.add(3).maximum(0).minimum(6).div(6),
-  (g, [x]) => [x.gt(-3).and(x.lt(3)).where(g.mul(1 / 6), 0)],
+  (g, [x]) => [
+    x
+      .gt(-3)
+      .and(x.lt(3))
+      .where(g.mul(1 / 6), 0),
+  ],
 );
 
 export const hardswishCall = activation(
@@ -116,7 +129,14 @@ export const softplusCall = activation(
   ([x, beta, threshold]) => x.mul(beta).gt(threshold).where(x, x.mul(beta).exp().scalar('log1p').div(beta)),
   (g, [x, beta, threshold]) => {
     const z = x.mul(beta).exp();
-    return [x.mul(beta).gt(threshold).where(g, g.mul(z).div(z.add(1))), null, null];
+    return [
+      x
+        .mul(beta)
+        .gt(threshold)
+        .where(g, g.mul(z).div(z.add(1))),
+      null,
+      null,
+    ];
   },
 );
 

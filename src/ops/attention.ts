@@ -4,27 +4,42 @@ import { computationDtype } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { constant, iota, type Prim } from '../graph/prim.ts';
 import * as dimsOf from '../shape/dim.ts';
+import { broadcastShapes } from '../shape/view.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { multiHeadAttention } from './attention-heads.ts';
 import { declare, overload } from './declare.ts';
+import { checkProbability, drawMask } from './dropout.ts';
+import { sizeMismatch } from './elementwise.ts';
 import { matmulPrims } from './matmul.ts';
+
+const page = (name: string): string => `https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.${name}.html`;
 
 interface AttentionConstants {
   readonly causal: boolean;
   readonly mask: 'none' | 'bool' | 'float';
   readonly groups: boolean;
+  readonly dropout: boolean;
   readonly compute: DType;
 }
-/** softmax(q k^T scale + mask) v. The definition; devices may have a kernel that never writes the scores. */
+/** softmax(q k^T scale + mask) v. The definition; devices may have a kernel that never writes the scores. With dropout the last input says what is kept. */
 const attentionOperator: Operator<AttentionConstants> = {
   name: 'scaled_dot_product_attention',
-  paramTypes: ({ compute }) => [compute],
-  body: (inputs, { constants: c, params: [scale] }) => {
+  paramTypes: ({ compute }) => [compute, compute],
+  body: (inputs, { constants: c, params: [scale, keep] }) => {
     const [q, k0, v0] = inputs;
     const k = c.groups ? repeatHeads(k0, q) : k0;
     const v = c.groups ? repeatHeads(v0, q) : v0;
-    const scores = matmulPrims(q, k.mT).cast(c.compute).mul(scale);
-    return [matmulPrims(maskedSoftmax(scores, inputs[3], c).cast(v.dtype), v)];
+    const mask = c.mask === 'none' ? undefined : inputs[3];
+    if (!c.dropout) {
+      const scores = matmulPrims(q, k.mT).cast(c.compute).mul(scale);
+      return [matmulPrims(maskedSoftmax(scores, mask, c).cast(v.dtype), v)];
+    }
+    // PyTorch's math backend: all in the computation dtype, both factors scaled by the root.
+    const root = scale.sqrt();
+    const scores = matmulPrims(q.cast(c.compute).mul(root), k.cast(c.compute).mul(root).mT);
+    const weights = maskedSoftmax(scores, mask, c).mul(inputs[inputs.length - 1].div(keep));
+    return [matmulPrims(weights, v.cast(c.compute)).cast(v.dtype)];
   },
 };
 function maskedSoftmax(scores: Prim, mask: Prim | undefined, c: AttentionConstants): Prim {
@@ -50,35 +65,114 @@ function repeatHeads(x: Prim, q: Prim): Prim {
   return wide.reshape([...x.shape.slice(0, n - 3), heads, ...x.shape.slice(n - 2)]);
 }
 
-function attentionOf(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null, causal: boolean, scale: number | null, gqa: boolean): Tensor {
+const cNames: Readonly<Record<string, string>> = {
+  float32: 'float',
+  float64: 'double',
+  float16: 'c10::Half',
+  bfloat16: 'c10::BFloat16',
+  int64: 'long int',
+  int32: 'int',
+  bool: 'bool',
+};
+const cName = (t: Tensor): string => cNames[t.dtype.name] ?? t.dtype.name;
+
+function attentionOf(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  mask: Tensor | null,
+  dropout: number,
+  causal: boolean,
+  scale: number | null,
+  gqa: boolean,
+): Tensor {
   if (q.dtype !== k.dtype || q.dtype !== v.dtype)
     throw new Error(
-      `Expected query, key, and value to have the same dtype, but got query.dtype: ${q.dtype.name} key.dtype: ${k.dtype.name} and value.dtype: ${v.dtype.name} instead.`,
+      `Expected query, key, and value to have the same dtype, but got query.dtype: ${cName(q)} key.dtype: ${cName(k)} and value.dtype: ${cName(v)} instead.`,
+    );
+  if (q.ndim < 2 || k.ndim < 2 || v.ndim < 2)
+    throw new Error(
+      `Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: ${q.ndim} key.dim: ${k.ndim} and value.dim: ${v.ndim} instead.`,
+    );
+  if (mask !== null && mask.dtype.kind !== 'bool' && mask.dtype.name !== 'float32' && mask.dtype !== q.dtype)
+    throw new Error(
+      `Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: ${cName(mask)} and  query.dtype: ${cName(q)} instead.`,
     );
   if (mask !== null && causal) throw new Error('_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True');
-  const factor = scale ?? 1 / Math.sqrt(q.view_.shape[q.ndim - 1]);
+  checkProbability(dropout);
+  const [a, b, c] = [q, k, v].map((t) => t.view_.shape);
+  const groups = gqa && q.ndim > 2 && a[a.length - 3] !== b[b.length - 3];
+  if (groups && (a[a.length - 3] % b[b.length - 3] !== 0 || b[b.length - 3] !== c[c.length - 3]))
+    throw new Error('Number of heads in key and value must divide the number of heads in ');
+  const heads = (shape: readonly number[]): readonly number[] => (groups ? [...shape.slice(0, -3), a[a.length - 3]] : shape.slice(0, -2));
+  const batch = broadcastShapes(heads(a), heads(b));
+  if (batch === null) throw sizeMismatch([...a.slice(0, -2), 1, 1], [...b.slice(0, -2), 1, 1]);
+  if (a[a.length - 1] !== b[b.length - 1]) {
+    const rows = batch.reduce((n, d) => n * d, 1);
+    throw new Error(
+      `Expected size for first two dimensions of batch2 tensor to be: [${rows}, ${a[a.length - 1]}] but got: [${rows}, ${b[b.length - 1]}].`,
+    );
+  }
+  const factor = scale ?? 1 / Math.sqrt(a[a.length - 1]);
   const compute = computationDtype(q.dtype);
   const kind = mask === null ? 'none' : mask.dtype.kind === 'bool' ? 'bool' : 'float';
-  const groups = gqa && q.view_.shape[q.ndim - 3] !== k.view_.shape[k.ndim - 3];
   const constants = constantsOf(
-    `sdpa:${causal}:${kind}:${groups}:${compute.name}`,
-    (): AttentionConstants => ({ causal, mask: kind, groups, compute }),
+    `sdpa:${causal}:${kind}:${groups}:${dropout > 0}:${compute.name}`,
+    (): AttentionConstants => ({ causal, mask: kind, groups, dropout: dropout > 0, compute }),
   );
-  return record(attentionOperator as never, mask === null ? [q, k, v] : [q, k, v, mask], { constants, params: [factor] })[0];
+  const inputs = [q, k, v, ...(mask === null ? [] : [mask])];
+  if (dropout > 0) inputs.push(drawMask([...batch, a[a.length - 2], b[b.length - 2]], compute, 1 - dropout, q.device));
+  // With everything dropped nothing is kept, and nothing is divided.
+  return record(attentionOperator as never, inputs, { constants, params: [factor, dropout < 1 ? 1 - dropout : 1] })[0];
 }
 
 export const attention = {
   scaled_dot_product_attention: declare(
+    { doc: `softmax(q k^T / sqrt(d) + mask) v. ${page('scaled_dot_product_attention')}`, as: 'function' },
+    overload(
+      'scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor',
+      (q, k, v, mask, dropout, causal, scale, gqa) => attentionOf(q, k, v, mask, dropout, causal, scale, gqa),
+    ),
+  ),
+  multi_head_attention_forward: declare(
     {
-      doc: 'softmax(q k^T / sqrt(d) + mask) v. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html',
+      doc: 'What nn.MultiheadAttention computes. https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html',
       as: 'function',
     },
     overload(
-      'scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor',
-      (q, k, v, mask, dropout, causal, scale, gqa) => {
-        if (dropout !== 0) throw new Error('scaled_dot_product_attention: dropout_p other than 0 is not supported on this device');
-        return attentionOf(q, k, v, mask, causal, scale, gqa);
-      },
+      'multi_head_attention_forward(Tensor query, Tensor key, Tensor value, int embed_dim_to_check, int num_heads, Tensor? in_proj_weight, Tensor? in_proj_bias, Tensor? bias_k, Tensor? bias_v, bool add_zero_attn, float dropout_p, Tensor out_proj_weight, Tensor? out_proj_bias, bool training=True, Tensor? key_padding_mask=None, bool need_weights=True, Tensor? attn_mask=None, bool use_separate_proj_weight=False, Tensor? q_proj_weight=None, Tensor? k_proj_weight=None, Tensor? v_proj_weight=None, Tensor? static_k=None, Tensor? static_v=None, bool average_attn_weights=True, bool is_causal=False) -> (Tensor, Tensor?)',
+      (
+        query,
+        key,
+        value,
+        embedDim,
+        heads,
+        inWeight,
+        inBias,
+        biasK,
+        biasV,
+        zeroAttention,
+        dropout,
+        outWeight,
+        outBias,
+        training,
+        paddingMask,
+        needWeights,
+        mask,
+        separate,
+        qWeight,
+        kWeight,
+        vWeight,
+        staticK,
+        staticV,
+        average,
+        causal,
+      ) =>
+        multiHeadAttention({
+          ...{ query, key, value, embedDim, heads, inWeight, inBias, biasK, biasV, zeroAttention, outWeight, outBias },
+          ...{ paddingMask, needWeights, mask, separate, qWeight, kWeight, vWeight, staticK, staticV, average, causal },
+          dropout: training ? dropout : 0,
+        }),
     ),
   ),
 };

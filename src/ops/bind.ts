@@ -22,6 +22,8 @@ function accepts(p: SchemaParameter, value: unknown): boolean {
       return value instanceof Tensor;
     case 'Tensor[]':
       return Array.isArray(value) && value.every((v) => v instanceof Tensor);
+    case 'Tensor?[]':
+      return Array.isArray(value) && value.every((v) => v === null || v instanceof Tensor);
     case 'Scalar':
       return isScalar(value);
     case 'int':
@@ -46,9 +48,13 @@ function accepts(p: SchemaParameter, value: unknown): boolean {
       return Array.isArray(value)
         ? value.every((v) => Number.isInteger(v))
         : p.listOrOne && typeof value === 'number' && Number.isInteger(value);
+    case 'int?[]':
+      return Array.isArray(value)
+        ? value.every((v) => v === null || Number.isInteger(v))
+        : p.listOrOne && typeof value === 'number' && Number.isInteger(value);
     case 'float[]':
     case 'Scalar[]':
-      return Array.isArray(value) && value.every((v) => isScalar(v));
+      return Array.isArray(value) ? value.every((v) => isScalar(v)) : p.listOrOne && typeof value === 'number';
     case 'bool[]':
       return Array.isArray(value) && value.every((v) => typeof v === 'boolean');
     default:
@@ -56,10 +62,10 @@ function accepts(p: SchemaParameter, value: unknown): boolean {
   }
 }
 
-/** A size list may be spread over the positional arguments: `x.view(2, 3)`, `torch.zeros(2, 3, { dtype })`. */
-const isSpreadList = (schema: Schema, at: number): boolean => {
+/** A list may be spread over the positional arguments: `x.view(2, 3)`, `torch.zeros(2, 3, { dtype })`, `torch.meshgrid(x, y)`. */
+const isSpreadList = (schema: Schema, at: number, tensors = false): boolean => {
   const type = schema.params[at]?.type;
-  if (type !== 'int[]' && type !== 'SymInt[]' && type !== 'Size') return false;
+  if (tensors ? type !== 'Tensor[]' : type !== 'int[]' && type !== 'SymInt[]' && type !== 'Size') return false;
   return schema.params.slice(at + 1).every((p) => p.keywordOnly) && !schema.params[at].listOrOne;
 };
 
@@ -83,7 +89,7 @@ export function bindArguments(
     const p = params[at];
     if (p === undefined || p.keywordOnly) return fail(quiet, () => tooMany(name, overloads, given));
     let value = args[i];
-    if (typeof value === 'number' && isSpreadList(schema, at)) {
+    if ((typeof value === 'number' && isSpreadList(schema, at)) || (value instanceof Tensor && isSpreadList(schema, at, true))) {
       value = args.slice(i, given);
       i = given;
     } else i++;

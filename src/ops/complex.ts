@@ -46,7 +46,8 @@ export function viewAsComplex(x: Tensor): Tensor {
   if (x.ndim === 0) throw new Error('Input tensor must have one or more dimensions');
   if (shape[last] !== 2) throw new Error('Tensor must have a last dimension of size 2');
   if (strides[last] !== 1) throw new Error('Tensor must have a last dimension with stride 1');
-  if (strides.some((s, i) => i !== last && s % 2 !== 0)) throw new Error('Tensor must have a stride divisible by 2 for all but last dimension');
+  if (strides.some((s, i) => i !== last && s % 2 !== 0))
+    throw new Error('Tensor must have a stride divisible by 2 for all but last dimension');
   if (x.offset % 2 !== 0) throw new Error('Tensor must have a storage_offset divisible by 2');
   const view = makeView(
     dtype.complex,

@@ -20,7 +20,7 @@ import { makeView } from '../shape/view.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import { leafValue, Tensor, tensorOf } from '../tensor/tensor.ts';
-import { cloneOf, contiguousOf } from './shape.ts';
+import { cloneOf, contiguousOf, copyInFormat, inFormat } from './shape-base.ts';
 
 const castOperator: Operator<{ dtype: DType }> = {
   name: 'to_copy',
@@ -53,16 +53,20 @@ export interface ToOptions {
   readonly device?: string | null;
   readonly copy?: boolean;
   readonly non_blocking?: boolean;
+  readonly memory_format?: string | null;
 }
 
-/** `x.to(dtype)`, `x.to(device)`, `x.to(device, dtype)`, `x.to(other)`, `x.to({ device, dtype })`. */
+/** `x.to(dtype)`, `x.to(device)`, `x.to(device, dtype)`, `x.to(other)`, `x.to({ device, dtype })`; then `non_blocking` and `copy`. */
 export function toTensor(x: Tensor, ...args: readonly (DType | string | Tensor | ToOptions | boolean | null | undefined)[]): Tensor {
   let dtype: DType | null = null;
   let device: string | null = null;
+  let format: string | null = null;
   let copy = false;
+  let flags = 0;
   for (const a of args) {
     if (a instanceof DTypeClass) dtype = a;
     else if (typeof a === 'string') device = a;
+    else if (typeof a === 'boolean') copy = flags++ === 1 ? a : copy;
     else if (a instanceof Tensor) {
       dtype = a.dtype;
       device = a.device;
@@ -70,10 +74,12 @@ export function toTensor(x: Tensor, ...args: readonly (DType | string | Tensor |
       dtype = a.dtype ?? dtype;
       device = a.device ?? device;
       copy = a.copy ?? copy;
+      format = a.memory_format ?? format;
     }
   }
   const moved = moveTo(x, device ?? x.device);
   const out = castTo(moved, dtype ?? x.dtype);
+  if (format !== null && format !== 'preserve_format') return copy && out === x ? copyInFormat(out, format) : inFormat(out, format);
   return copy && out === x ? cloneOf(x) : out;
 }
 

@@ -1,8 +1,8 @@
-/** Creation operators: https://docs.pytorch.org/docs/stable/torch.html#creation-ops */
+/** Tensors from data and from a value; the declarations are in `factories.ts` and `ranges.ts`. https://docs.pytorch.org/docs/stable/torch.html#creation-ops */
 import { type Complex, convertArray, encodeInto, makeArray, type StorageArray, viewBytes } from '../dtype/codec.ts';
 import { bool, type DType, float32, float64, getDefaultDtype, int8, int16, int32, int64, uint8 } from '../dtype/dtype.ts';
 import type { Operator } from '../graph/operator.ts';
-import { complexOf, full as fullPrim, iota } from '../graph/prim.ts';
+import { complexOf, full as fullPrim } from '../graph/prim.ts';
 import { makeView, numelOf } from '../shape/view.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { item } from '../tensor/read.ts';
@@ -10,7 +10,6 @@ import { constantsOf, record } from '../tensor/record.ts';
 import { leafValue, Tensor, tensorOf } from '../tensor/tensor.ts';
 import { detached } from '../tensor/view-tensor.ts';
 import { toTensor } from './conversion.ts';
-import { declare, overload } from './declare.ts';
 import { shapeList } from './dims.ts';
 import { complexValue, isComplexScalar, type ScalarArgument, ScalarBox, scalarKind, scalarValue } from './scalar-argument.ts';
 
@@ -26,7 +25,7 @@ export function setDefaultDevice(device: string): void {
   engineOf(device);
   defaultDevice = device;
 }
-const deviceOf = (device: string | null | undefined): string => device ?? defaultDevice;
+export const deviceOf = (device: string | null | undefined): string => device ?? defaultDevice;
 
 /** A tensor that takes these bytes (row-major elements of `dtype`): one copy to the device. */
 export function fromBytes(bytes: Uint8Array, shape: readonly number[], dtype: DType, device?: string | null): Tensor {
@@ -153,112 +152,41 @@ export function fullOf(size: readonly number[], value: ScalarArgument, dtype: DT
     })[0];
   const number = dtype.compute === 'i64' ? BigInt(typeof raw === 'number' ? Math.trunc(raw) : raw) : Number(raw);
   const constants = constantsOf(`full:${dtype.name}`, () => ({ dtype, rank: 0 }));
-  return record(fillOperator as never, [], { constants, dims: [...size], params: dtype.is_complex ? [number, 0] : [number], device: on })[0];
+  return record(fillOperator as never, [], {
+    constants,
+    dims: [...size],
+    params: dtype.is_complex ? [number, 0] : [number],
+    device: on,
+  })[0];
 }
 
 /** Memory of which nothing is promised; here zeros, so that no old data leaks. */
 export const empty = (size: readonly number[], options: CreationOptions = {}): Tensor =>
   withGrad(fullOf(size, 0, options.dtype ?? getDefaultDtype(), options.device), options.requires_grad ?? false);
 
-const withGrad = (t: Tensor, requires_grad: boolean): Tensor => (requires_grad ? t.requires_grad_() : t);
-const scalarDefault = (value: ScalarArgument): DType => {
+export const withGrad = (t: Tensor, requires_grad: boolean): Tensor => (requires_grad ? t.requires_grad_() : t);
+/** The dtype of `full` for a value without one. */
+export const scalarDefault = (value: ScalarArgument): DType => {
   if (value instanceof ScalarBox) return value.dtype;
   if (typeof value === 'object') return getDefaultDtype().complex;
   // As data a number makes the default dtype, a bigint int64, a boolean bool.
   return typeof value === 'bigint' ? int64 : typeof value === 'boolean' ? bool : getDefaultDtype();
 };
 
-const arangeOperator: Operator<{ dtype: DType; compute: DType }> = {
-  name: 'arange',
-  paramTypes: ({ compute }) => [compute, compute],
-  body: (_, { constants: { dtype, compute }, dims, params: [start, step] }) => [
-    iota(dims, 0).cast(compute).mul(step).add(start).cast(dtype),
-  ],
-};
-
-function arangeOf(
-  start: ScalarArgument,
-  end: ScalarArgument,
-  step: ScalarArgument,
-  dtype: DType | null,
-  device: string | null,
-  requires_grad: boolean,
-): Tensor {
-  const [a, b, s] = [start, end, step].map((x) => Number(scalarValue(x)));
-  if (s === 0) throw new Error('step must be nonzero');
-  if (!Number.isFinite(a) || !Number.isFinite(b)) throw new Error(`unsupported range: ${a} -> ${b}`);
-  if ((s > 0 && b < a) || (s < 0 && b > a)) throw new Error('upper bound and lower bound inconsistent with step sign');
-  const whole = [start, end, step].every((x) => scalarKind(x) === 'int');
-  const type = dtype ?? (whole ? int64 : getDefaultDtype());
-  const count = Math.max(0, Math.ceil((b - a) / s));
-  const compute = type.kind === 'int' ? int64 : float64;
-  const number = (x: number): number | bigint => (compute === int64 ? BigInt(Math.trunc(x)) : x);
-  const constants = constantsOf(`arange:${type.name}`, () => ({ dtype: type, compute }));
-  return withGrad(
-    record(arangeOperator as never, [], { constants, dims: [count], params: [number(a), number(s)], device: deviceOf(device) })[0],
-    requires_grad,
-  );
+/** A tensor over the data if it is one of this dtype and device already, else a copy. https://docs.pytorch.org/docs/stable/generated/torch.as_tensor.html */
+export function as_tensor(data: TensorData, options: CreationOptions = {}): Tensor {
+  if (!(data instanceof Tensor)) return tensor(data, options);
+  return toTensor(data, { dtype: options.dtype ?? null, device: options.device ?? null });
 }
 
-export const creation = {
-  zeros: declare(
-    { doc: 'Zeros. https://docs.pytorch.org/docs/stable/generated/torch.zeros.html', as: 'function' },
-    overload(
-      'zeros(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
-      (size, dtype, device, grad) => withGrad(fullOf(size, 0, dtype ?? getDefaultDtype(), device), grad),
-    ),
-  ),
-  ones: declare(
-    { doc: 'Ones. https://docs.pytorch.org/docs/stable/generated/torch.ones.html', as: 'function' },
-    overload(
-      'ones(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
-      (size, dtype, device, grad) => withGrad(fullOf(size, 1, dtype ?? getDefaultDtype(), device), grad),
-    ),
-  ),
-  empty: declare(
-    { doc: 'Uninitialized memory (zeros here). https://docs.pytorch.org/docs/stable/generated/torch.empty.html', as: 'function' },
-    overload(
-      'empty(SymInt[] size, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
-      (size, dtype, device, grad) => withGrad(fullOf(size, 0, dtype ?? getDefaultDtype(), device), grad),
-    ),
-  ),
-  full: declare(
-    { doc: 'A value everywhere. https://docs.pytorch.org/docs/stable/generated/torch.full.html', as: 'function' },
-    overload(
-      'full(SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
-      (size, value, dtype, device, grad) => withGrad(fullOf(size, value, dtype ?? scalarDefault(value), device), grad),
-    ),
-  ),
-  zeros_like: declare(
-    { doc: "Zeros of a tensor's shape. https://docs.pytorch.org/docs/stable/generated/torch.zeros_like.html", as: 'function' },
-    overload(
-      'zeros_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
-      (x, dtype, device, grad) => withGrad(fullOf(x.view_.shape, 0, dtype ?? x.dtype, device ?? x.device), grad),
-    ),
-  ),
-  ones_like: declare(
-    { doc: "Ones of a tensor's shape. https://docs.pytorch.org/docs/stable/generated/torch.ones_like.html", as: 'function' },
-    overload(
-      'ones_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
-      (x, dtype, device, grad) => withGrad(fullOf(x.view_.shape, 1, dtype ?? x.dtype, device ?? x.device), grad),
-    ),
-  ),
-  full_like: declare(
-    { doc: "A value everywhere, of a tensor's shape. https://docs.pytorch.org/docs/stable/generated/torch.full_like.html", as: 'function' },
-    overload(
-      'full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
-      (x, value, dtype, device, grad) => withGrad(fullOf(x.view_.shape, value, dtype ?? x.dtype, device ?? x.device), grad),
-    ),
-  ),
-  arange: declare(
-    { doc: 'Evenly spaced numbers of a half-open range. https://docs.pytorch.org/docs/stable/generated/torch.arange.html', as: 'function' },
-    overload(
-      'arange(Scalar end, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
-      (end, dtype, device, grad) => arangeOf(0, end, 1, dtype, device, grad),
-    ),
-    overload(
-      'arange.start_step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor',
-      (start, end, step, dtype, device, grad) => arangeOf(start, end, step, dtype, device, grad),
-    ),
-  ),
-};
+/** As `as_tensor`, with a choice of copying. https://docs.pytorch.org/docs/stable/generated/torch.asarray.html */
+export function asarray(data: TensorData, options: CreationOptions & { readonly copy?: boolean | null } = {}): Tensor {
+  const shares = data instanceof Tensor && options.copy !== true;
+  const made = shares ? as_tensor(options.requires_grad ? data : detachedUnlessTracked(data), options) : tensor(data, { dtype: options.dtype, device: options.device });
+  if (options.copy === false && !(data instanceof Tensor)) throw new Error('asarray: can only share the memory of a tensor');
+  return options.requires_grad && !made.requires_grad ? made.requires_grad_() : made;
+}
+const detachedUnlessTracked = (t: Tensor): Tensor => (t.requires_grad ? detached(t) : t);
+
+/** A tensor with a copy of a typed array's elements, of its dtype. https://docs.pytorch.org/docs/stable/generated/torch.from_numpy.html */
+export const from_numpy = (array: ArrayBufferView): Tensor => tensor(array);

@@ -92,7 +92,7 @@ export function callable(name: string, declaration: Declaration): (...args: unkn
     const last = args[args.length - 1];
     const out = ownOut || typeof last !== 'object' || last === null || last instanceof Tensor ? null : (last as { out?: unknown }).out;
     const result = out === null || out === undefined ? dispatch(...args) : callWithOut(name, dispatch, args, out);
-    return names === null ? result : nameResults(result as unknown[], names);
+    return names === null || !Array.isArray(result) ? result : nameResults(result, names);
   };
   Object.defineProperty(call, 'name', { value: name });
   Object.defineProperty(call, 'schemas', { value: overloads.map((o) => o.parsed) });

@@ -84,46 +84,56 @@ function channelDropout(name: 'dropout1d' | 'dropout2d' | 'dropout3d', x: Tensor
 
 /** Of `torch`. */
 export const torchDropouts = {
-  dropout: declare({ doc: `Zeroes elements at random. ${page('dropout')}`, as: 'function' },
+  dropout: declare(
+    { doc: `Zeroes elements at random. ${page('dropout')}`, as: 'function' },
     overload('dropout(Tensor input, float p, bool train) -> Tensor', (x, p, train) => dropoutOf(x, p, train)),
   ),
-  dropout_: declare({ doc: 'dropout in place.', as: 'function' },
+  dropout_: declare(
+    { doc: 'dropout in place.', as: 'function' },
     overload('dropout_(Tensor self, float p, bool train) -> Tensor', (x, p, train) => writeInto(x, () => dropoutOf(x, p, train))),
   ),
-  alpha_dropout: declare({ doc: `Dropout for self-normalizing networks. ${page('alpha_dropout')}`, as: 'function' },
+  alpha_dropout: declare(
+    { doc: `Dropout for self-normalizing networks. ${page('alpha_dropout')}`, as: 'function' },
     overload('alpha_dropout(Tensor input, float p, bool train) -> Tensor', (x, p, train) => dropoutOf(x, p, train, { alpha: true })),
   ),
-  alpha_dropout_: declare({ doc: 'alpha_dropout in place.', as: 'function' },
+  alpha_dropout_: declare(
+    { doc: 'alpha_dropout in place.', as: 'function' },
     overload('alpha_dropout_(Tensor self, float p, bool train) -> Tensor', (x, p, train) =>
       writeInto(x, () => dropoutOf(x, p, train, { alpha: true })),
     ),
   ),
-  feature_dropout: declare({ doc: 'Zeroes whole channels at random.', as: 'function' },
+  feature_dropout: declare(
+    { doc: 'Zeroes whole channels at random.', as: 'function' },
     overload('feature_dropout(Tensor input, float p, bool train) -> Tensor', (x, p, train) => dropoutOf(x, p, train, { feature: true })),
   ),
-  feature_dropout_: declare({ doc: 'feature_dropout in place.', as: 'function' },
+  feature_dropout_: declare(
+    { doc: 'feature_dropout in place.', as: 'function' },
     overload('feature_dropout_(Tensor self, float p, bool train) -> Tensor', (x, p, train) =>
       writeInto(x, () => dropoutOf(x, p, train, { feature: true })),
     ),
   ),
-  feature_alpha_dropout: declare({ doc: `Alpha dropout of whole channels. ${page('feature_alpha_dropout')}`, as: 'function' },
+  feature_alpha_dropout: declare(
+    { doc: `Alpha dropout of whole channels. ${page('feature_alpha_dropout')}`, as: 'function' },
     overload('feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor', (x, p, train) =>
       dropoutOf(x, p, train, { feature: true, alpha: true }),
     ),
   ),
-  feature_alpha_dropout_: declare({ doc: 'feature_alpha_dropout in place.', as: 'function' },
+  feature_alpha_dropout_: declare(
+    { doc: 'feature_alpha_dropout in place.', as: 'function' },
     overload('feature_alpha_dropout_(Tensor self, float p, bool train) -> Tensor', (x, p, train) =>
       writeInto(x, () => dropoutOf(x, p, train, { feature: true, alpha: true })),
     ),
   ),
-  native_dropout: declare({ doc: 'Dropout and its mask.', as: 'function' },
+  native_dropout: declare(
+    { doc: 'Dropout and its mask.', as: 'function' },
     overload('native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor)', (x, p, train) => nativeDropout(x, p, train)),
   ),
 };
 
 /** Of `torch.ops.aten`. */
 export const atenDropouts = {
-  native_dropout_backward: declare({ doc: 'grad_output * mask * scale: the gradient of native_dropout.', as: 'function' },
+  native_dropout_backward: declare(
+    { doc: 'grad_output * mask * scale: the gradient of native_dropout.', as: 'function' },
     overload('native_dropout_backward(Tensor grad_output, Tensor mask, float scale) -> Tensor', (g, mask, scale) =>
       use('mul', use('mul', g, mask), float(scale)),
     ),
@@ -132,34 +142,41 @@ export const atenDropouts = {
 
 /** Of `nn.functional`. */
 export const dropouts = {
-  dropout: declare({ doc: `Zeroes elements at random. ${page('dropout')}`, as: 'function' },
+  dropout: declare(
+    { doc: `Zeroes elements at random. ${page('dropout')}`, as: 'function' },
     overload('dropout(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor', (x, p, training, inplace) =>
       maybeInplace(x, inplace, () => dropoutOf(x, p, training)),
     ),
   ),
-  dropout1d: declare({ doc: `Zeroes whole channels of [N, C, L] at random. ${page('dropout1d')}`, as: 'function' },
+  dropout1d: declare(
+    { doc: `Zeroes whole channels of [N, C, L] at random. ${page('dropout1d')}`, as: 'function' },
     overload('dropout1d(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor', (x, p, training, inplace) =>
       channelDropout('dropout1d', x, p, training, inplace),
     ),
   ),
-  dropout2d: declare({ doc: `Zeroes whole channels of [N, C, H, W] at random. ${page('dropout2d')}`, as: 'function' },
+  dropout2d: declare(
+    { doc: `Zeroes whole channels of [N, C, H, W] at random. ${page('dropout2d')}`, as: 'function' },
     overload('dropout2d(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor', (x, p, training, inplace) =>
       channelDropout('dropout2d', x, p, training, inplace),
     ),
   ),
-  dropout3d: declare({ doc: `Zeroes whole channels of [N, C, D, H, W] at random. ${page('dropout3d')}`, as: 'function' },
+  dropout3d: declare(
+    { doc: `Zeroes whole channels of [N, C, D, H, W] at random. ${page('dropout3d')}`, as: 'function' },
     overload('dropout3d(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor', (x, p, training, inplace) =>
       channelDropout('dropout3d', x, p, training, inplace),
     ),
   ),
-  alpha_dropout: declare({ doc: `Dropout for self-normalizing networks. ${page('alpha_dropout')}`, as: 'function' },
+  alpha_dropout: declare(
+    { doc: `Dropout for self-normalizing networks. ${page('alpha_dropout')}`, as: 'function' },
     overload('alpha_dropout(Tensor input, float p=0.5, bool training=False, bool inplace=False) -> Tensor', (x, p, training, inplace) =>
       maybeInplace(x, inplace, () => dropoutOf(x, p, training, { alpha: true })),
     ),
   ),
-  feature_alpha_dropout: declare({ doc: `Alpha dropout of whole channels. ${page('feature_alpha_dropout')}`, as: 'function' },
-    overload('feature_alpha_dropout(Tensor input, float p=0.5, bool training=False, bool inplace=False) -> Tensor', (x, p, training, inplace) =>
-      maybeInplace(x, inplace, () => dropoutOf(x, p, training, { feature: true, alpha: true })),
+  feature_alpha_dropout: declare(
+    { doc: `Alpha dropout of whole channels. ${page('feature_alpha_dropout')}`, as: 'function' },
+    overload(
+      'feature_alpha_dropout(Tensor input, float p=0.5, bool training=False, bool inplace=False) -> Tensor',
+      (x, p, training, inplace) => maybeInplace(x, inplace, () => dropoutOf(x, p, training, { feature: true, alpha: true })),
     ),
   ),
 };

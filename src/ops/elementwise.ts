@@ -10,7 +10,7 @@ import type { DType } from '../dtype/dtype.ts';
 import { getDefaultDtype } from '../dtype/dtype.ts';
 import { computationDtype, elementwiseDtypes, type PromotionKind, type PromotionOperand } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
-import { complexOf, constant, type Prim } from '../graph/prim.ts';
+import { complexConstant, complexOf, constant, type Prim } from '../graph/prim.ts';
 import { sumToShape } from '../graph/vjp.ts';
 import { broadcastShapes } from '../shape/view.ts';
 import { type CallOptions, type Constants, constantsOf, record } from '../tensor/record.ts';
@@ -70,13 +70,15 @@ export function checkBroadcast(tensors: readonly Tensor[]): void {
   }
 }
 
+/** In opmath; what is complex stays complex where the operands are real (`complex`, `polar`). */
+const asOpmath = (p: Prim, opmath: DType): Prim => p.cast(p.dtype.is_complex ? opmath.complex : opmath);
+
 export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall<C> {
   const pick = (inputs: readonly Prim[], params: readonly Prim[], c: ElementwiseConstants<C>): Prim[] =>
     c.operands.map((o) => {
       if ('input' in o) return inputs[o.input].cast(c.compute).cast(c.opmath);
       if ('param' in o) return o.imag === null ? params[o.param].cast(c.opmath) : complexOf(params[o.param], params[o.imag]);
-      if (typeof o.value !== 'object') return constant(o.value, c.opmath);
-      return complexOf(constant(o.value.re, c.opmath.real), constant(o.value.im, c.opmath.real));
+      return typeof o.value === 'object' ? complexConstant(o.value, c.opmath) : constant(o.value, c.opmath);
     });
   const operator: Operator<ElementwiseConstants<C>> = {
     name: spec.name,
@@ -89,7 +91,7 @@ export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall
         const g = grads[0];
         if (g === null) return inputs.map(() => null);
         const operands = pick(inputs, params, c);
-        const all = spec.gradient!(g.cast(c.opmath), operands, outputs[0].cast(c.opmath), c.extra);
+        const all = spec.gradient!(asOpmath(g, c.opmath), operands, asOpmath(outputs[0], c.opmath), c.extra);
         const out: (Prim | null)[] = inputs.map(() => null);
         c.operands.forEach((o, i) => {
           const grad = all[i];
@@ -117,7 +119,9 @@ export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall
         const value = scalarKind(o) === 'complex' ? complexValue(o) : scalarValue(o);
         places.push({ value });
         key +=
-          typeof value === 'object' ? `=${signed(value.re)},${signed(value.im)};` : `=${typeof value === 'number' ? signed(value) : value};`;
+          typeof value === 'object'
+            ? `=${signed(value.re)},${signed(value.im)};`
+            : `=${typeof value === 'number' ? signed(value) : value};`;
       } else {
         const complex = scalarKind(o) === 'complex';
         params.push(opmath.real);

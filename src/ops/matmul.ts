@@ -1,4 +1,5 @@
 /** Matrix products: https://docs.pytorch.org/docs/stable/torch.html#blas-and-lapack-operations */
+import { computationDtype } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import type { Prim } from '../graph/prim.ts';
 import type { Dim } from '../shape/dim.ts';
@@ -89,8 +90,10 @@ export function matmulOf(a: Tensor, b: Tensor): Tensor {
 const linearOperator: Operator<{ bias: boolean }> = {
   name: 'linear',
   body: ([x, weight, bias]) => {
-    const out = matmulPrims(x, weight.mT);
-    return [bias === undefined ? out : out.add(bias)];
+    if (bias === undefined) return [matmulPrims(x, weight.mT)];
+    // Product and bias are rounded once, together.
+    const wide = computationDtype(x.dtype);
+    return [matmulPrims(x.cast(wide), weight.cast(wide).mT).add(bias.cast(wide)).cast(x.dtype)];
   },
 };
 

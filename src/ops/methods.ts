@@ -11,7 +11,7 @@ import { broadcastShapes } from '../shape/view.ts';
 import { describe, item, itemAsync, type Nested, tolist, tolistAsync, toTypedArray, toTypedArrayAsync } from '../tensor/read.ts';
 import { Tensor as CoreTensor } from '../tensor/tensor.ts';
 import { assign, writeInto } from '../tensor/write.ts';
-import { activations } from './activation.ts';
+import { activations, torchActivations } from './activation.ts';
 import { atenOps } from './aten.ts';
 import { attention } from './attention.ts';
 import { bitwise } from './bitwise.ts';
@@ -19,34 +19,39 @@ import { blas } from './blas.ts';
 import { comparison } from './comparison.ts';
 import { complexOps, imagOf, realOf } from './complex.ts';
 import { castTo, dtypeMethods, type ToOptions, toTensor } from './conversion.ts';
-import { convolutions } from './convolution.ts';
-import { creation, fullOf } from './creation.ts';
+import { convolutions, torchConvolution, torchConvolutions } from './convolution.ts';
+import { type CreationOptions, fullOf, type TensorData, tensor as makeTensor } from './creation.ts';
 import { type FunctionalTwins, install, type TableFunctions, type TableMethods } from './declare.ts';
-import { dropouts } from './dropout.ts';
-import { embeddings } from './embedding.ts';
+import { torchDistances } from './distance.ts';
+import { dropouts, torchDropouts } from './dropout.ts';
+import { embeddings, torchEmbeddings } from './embedding.ts';
+import { creation } from './factories.ts';
 import { fftOps } from './fft.ts';
+import { at as indexAt, type IndexPart, set as indexSet } from './index-parts.ts';
 import { indexing } from './indexing.ts';
 import { joining } from './joining.ts';
 import { linalgOps } from './linalg.ts';
-import { losses } from './loss.ts';
+import { losses, torchLosses } from './loss.ts';
 import { maskedOps } from './masked.ts';
 import { matmul } from './matmul.ts';
-import { normalizations } from './normalization.ts';
-import { padding } from './padding.ts';
+import { normalizations, torchNormalizations } from './normalization.ts';
+import { padding, torchPadding } from './padding.ts';
 import { pointwise } from './pointwise.ts';
-import { pooling } from './pooling.ts';
+import { pooling, torchPooling } from './pooling.ts';
 import { randomOps } from './random-ops.ts';
+import { recurrent } from './recurrent.ts';
 import { reductions } from './reduction.ts';
-import { scans } from './scan.ts';
 import type { ScalarArgument } from './scalar-argument.ts';
+import { scans } from './scan.ts';
 import { cloneOf, reshapeTo, shape } from './shape.ts';
+import { isContiguousIn } from './shape-base.ts';
 import { signalWindows } from './signal.ts';
 import { softmaxes } from './softmax.ts';
 import { sorting } from './sort.ts';
 import { specialOps } from './special.ts';
 import { spectral } from './spectral.ts';
 import { statistics } from './statistics.ts';
-import { vision } from './vision.ts';
+import { torchSampling, torchVision, vision } from './vision.ts';
 
 /** Sections of `torch` (functions and methods). */
 export const torchTable = {
@@ -67,6 +72,19 @@ export const torchTable = {
   ...blas,
   ...spectral,
   ...softmaxes,
+  ...torchActivations,
+  ...torchDropouts,
+  ...torchNormalizations,
+  ...torchLosses,
+  ...torchDistances,
+  ...torchEmbeddings,
+  ...recurrent,
+  ...torchConvolutions,
+  ...torchConvolution,
+  ...torchPooling,
+  ...torchPadding,
+  ...torchVision,
+  ...torchSampling,
 };
 /** Operators of `torch.nn.functional`; those that are methods too say so. */
 export const functionalTable = {
@@ -138,12 +156,20 @@ export interface TensorExtras {
   element_size(): number;
   storage_offset(): number;
   data_ptr(): number;
-  is_contiguous(): boolean;
+  is_contiguous(options?: { readonly memory_format?: string | null }): boolean;
+  /**
+   * x[...]: integers, slices as text ('1:3', '::2', ':'), '...', null or 'None' (a new dim), booleans, index tensors and masks, nested arrays of
+   * integers. One text may hold several parts: `x.at(':, 0')`. Integers and slices make a view.
+   */
+  at(...parts: readonly IndexPart[]): Tensor;
+  /** x[parts] = value: one part, or an array of them. */
+  set(parts: IndexPart | readonly IndexPart[], value: Tensor | ScalarArgument): this;
+  /** A tensor of this one's dtype and device (unless others are given) with a copy of the data. */
+  new_tensor(data: TensorData, options?: CreationOptions): Tensor;
   is_floating_point(): boolean;
   is_complex(): boolean;
   /** Overwrites with another tensor's (or number's) values, broadcast and cast. */
   copy_(src: Tensor): this;
-  fill_(value: ScalarArgument): this;
   zero_(): this;
   register_hook(hook: GradientHook): { remove(): void };
   retain_grad(): void;
@@ -155,6 +181,8 @@ export interface TensorExtras {
   set imag(values: Tensor);
   readonly T: Tensor;
   readonly mT: Tensor;
+  readonly H: Tensor;
+  readonly mH: Tensor;
   readonly data: Tensor;
   readonly is_cpu: boolean;
 }
@@ -223,8 +251,17 @@ const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> =
   storage_offset() {
     return this.offset;
   },
-  is_contiguous() {
-    return this.view_.contiguous;
+  is_contiguous({ memory_format = null }: { memory_format?: string | null } = {}) {
+    return isContiguousIn(this.view_, memory_format);
+  },
+  at(...parts: readonly IndexPart[]) {
+    return indexAt(this, parts);
+  },
+  set(parts: IndexPart | readonly IndexPart[], value: Tensor | ScalarArgument) {
+    return indexSet(this, parts, value);
+  },
+  new_tensor(data: TensorData, options: CreationOptions = {}) {
+    return makeTensor(data, { ...options, dtype: options.dtype ?? this.dtype, device: options.device ?? this.device });
   },
   is_floating_point() {
     return this.dtype.is_floating_point;
@@ -235,9 +272,6 @@ const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> =
   copy_(src: Tensor) {
     assign(this, src.device === this.device ? src : toTensor(src, this.device));
     return this;
-  },
-  fill_(value: ScalarArgument) {
-    return writeInto(this, () => fullOf(this.view_.shape, value, this.dtype, this.device));
   },
   zero_() {
     return writeInto(this, () => fullOf(this.view_.shape, 0, this.dtype, this.device));
@@ -254,8 +288,11 @@ const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> =
 };
 for (const [name, f] of Object.entries(extras)) (Tensor.prototype as unknown as Record<string, unknown>)[name] = f;
 for (const [name, dtype] of Object.entries(dtypeMethods))
-  (Tensor.prototype as unknown as Record<string, unknown>)[name] = function (this: CoreTensor): CoreTensor {
-    return castTo(this, dtype);
+  (Tensor.prototype as unknown as Record<string, unknown>)[name] = function (
+    this: CoreTensor,
+    { memory_format = null }: { memory_format?: string | null } = {},
+  ): CoreTensor {
+    return toTensor(this, { dtype, memory_format });
   };
 
 const getter = (name: string, get: (t: Tensor) => unknown): void => {
@@ -267,7 +304,19 @@ const getter = (name: string, get: (t: Tensor) => unknown): void => {
   });
 };
 getter('T', (t) => (t.ndim < 2 ? t : t.permute([...Array(t.ndim).keys()].reverse())));
-getter('mT', (t) => t.transpose(-2, -1));
+getter('mT', (t) => batchTranspose(t, 'mT'));
+getter('H', (t) => {
+  if (t.ndim === 0) return t.conj();
+  if (t.ndim === 2) return t.transpose(0, 1).conj();
+  throw new Error(
+    `tensor.H is only supported on matrices (2-D tensors). Got ${t.ndim}-D tensor.${t.ndim > 2 ? ' For batches of matrices, consider using tensor.mH' : ''}`,
+  );
+});
+getter('mH', (t) => batchTranspose(t, 'mH').conj());
+function batchTranspose(t: Tensor, name: 'mT' | 'mH'): Tensor {
+  if (t.ndim === 1) throw new Error(`tensor.${name} is only supported on matrices or batches of matrices. Got 1-D tensor.`);
+  return t.ndim === 0 ? t : t.transpose(-2, -1);
+}
 getter('data', (t) => {
   const out = t.detach();
   out.version = { count: 0 };
@@ -294,6 +343,7 @@ Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom')
 });
 Object.defineProperty(Tensor.prototype, Symbol.iterator, {
   value(this: Tensor) {
+    if (this.ndim === 0) throw new TypeError('iteration over a 0-d tensor');
     return this.unbind(0)[Symbol.iterator]();
   },
 });

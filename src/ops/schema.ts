@@ -18,6 +18,9 @@ export type Scalar = ScalarArgument;
 interface TypeNames<T> {
   Tensor: T;
   'Tensor[]': readonly T[];
+  'Tensor?[]': readonly (T | null)[];
+  /** One tensor or several, as flags say. */
+  TensorOrTensors: T & readonly T[];
   Scalar: Scalar;
   int: number;
   SymInt: number;
@@ -32,6 +35,7 @@ interface TypeNames<T> {
   Size: readonly number[];
   'int[]': readonly number[];
   'SymInt[]': readonly number[];
+  'int?[]': readonly (number | null)[];
   'float[]': readonly number[];
   'bool[]': readonly boolean[];
   'Scalar[]': readonly Scalar[];
@@ -84,16 +88,20 @@ type Calls<P extends readonly AnyParameter[], Given extends readonly unknown[] =
         ? never
         : Calls<R, [...Given, H['type'] | (H['optional'] extends true ? undefined : never)]>
       : never);
-/** A size list that only keywords follow may be spread: zeros(2, 3, { dtype }). */
+/** A list of sizes or tensors that only keywords follow may be spread: zeros(2, 3, { dtype }), meshgrid(x, y). */
 type Spread<P extends readonly AnyParameter[], Given extends readonly unknown[]> = P extends readonly [
   infer H extends AnyParameter,
   ...infer R extends AnyParameter[],
 ]
-  ? readonly number[] extends H['type']
-    ? number extends H['type']
-      ? never
-      : R[number]['keyword'] extends true
-        ? [...Given, ...number[]] | [...Given, ...number[], Options<R>]
+  ? R[number]['keyword'] extends true
+    ? readonly number[] extends H['type']
+      ? number extends H['type']
+        ? never
+        : [...Given, ...number[]] | [...Given, ...number[], Options<R>]
+      : H['type'] extends readonly Tensor[]
+        ? Tensor extends H['type']
+          ? never
+          : [...Given, ...H['type'][number][]] | [...Given, ...H['type'][number][], Options<R>]
         : never
     : never
   : never;

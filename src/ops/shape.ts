@@ -1,383 +1,304 @@
-/** Views and other operators that only move elements: https://docs.pytorch.org/docs/stable/torch.html#indexing-slicing-joining-mutating-ops */
+/** Views: https://docs.pytorch.org/docs/stable/tensor_view.html. Pieces are in `split.ts`, copies in `shape-copies.ts`, moved elements in `rearrange.ts`. */
 
-import type { DType } from '../dtype/dtype.ts';
-import { promoteTypes } from '../dtype/promotion.ts';
-import type { Operator } from '../graph/operator.ts';
-import { cat as catPrim } from '../graph/prim.ts';
-import { contiguousStrides, makeView, numelOf, reshapeStrides } from '../shape/view.ts';
-import { constantsOf, record } from '../tensor/record.ts';
+import { modes } from '../autograd/modes.ts';
+import { Tape } from '../autograd/tape.ts';
+import { broadcastShapes, numelOf } from '../shape/view.ts';
+import { item } from '../tensor/read.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { detached, viewAs, viewOf } from '../tensor/view-tensor.ts';
+import { detached, viewOf } from '../tensor/view-tensor.ts';
 import { declare, overload } from './declare.ts';
 import { shapeList, wrapDim } from './dims.ts';
+import { sizeMismatch } from './elementwise.ts';
+import { rearranging } from './rearrange.ts';
+import {
+  asStridedOf,
+  checkedPermute,
+  cloneOf,
+  contiguousOf,
+  copyInFormat,
+  diagonalOf,
+  expandTo,
+  inferSize,
+  inFormat,
+  matrixTransposeOf,
+  narrowOf,
+  permuteOf,
+  reshapeTo,
+  selectOf,
+  sliceOf,
+  squeezeOf,
+  transposeOf,
+  unfoldOf,
+  unsqueezeOf,
+  viewDtype,
+  viewTo,
+} from './shape-base.ts';
+import { viewCopies } from './shape-copies.ts';
+import { splitting } from './split.ts';
 
-/** The target of view/reshape with its one -1 filled in. */
-export function inferSize(shape: readonly number[], numel: number): number[] {
-  const at = shape.indexOf(-1);
-  const known = shape.reduce((n, d) => (d === -1 ? n : n * d), 1);
-  if (shape.filter((d) => d === -1).length > 1) throw new Error('only one dimension can be inferred');
-  for (const d of shape) if (d < -1) throw new Error(`invalid shape dimension ${d}`);
-  if (at < 0) {
-    if (known !== numel) throw new Error(`shape '${shapeList(shape)}' is invalid for input of size ${numel}`);
-    return [...shape];
+export { cloneOf, contiguousOf, expandTo, permuteOf, reshapeTo, selectOf, sliceOf, squeezeOf, transposeOf, unsqueezeOf, viewTo };
+
+/** `torch.broadcast_shapes`: shapes and bare sizes. https://docs.pytorch.org/docs/stable/generated/torch.broadcast_shapes.html */
+export function broadcast_shapes(...shapes: readonly (readonly number[] | number)[]): number[] {
+  let out: readonly number[] = [];
+  shapes.forEach((given, at) => {
+    const shape = typeof given === 'number' ? [given] : given;
+    if (shape.some((d) => d < 0)) throw new RangeError('Attempting to broadcast a dimension with negative length!');
+    const common = broadcastShapes(out, shape);
+    if (common === null) {
+      for (let i = 1; i <= shape.length; i++) {
+        const d = shape[shape.length - i];
+        const o = out[out.length - i] ?? 1;
+        if (d !== 1 && o !== 1 && d !== o)
+          throw new Error(
+            `Attempting to broadcast a dimension of length ${d} at -${i}! Mismatching argument at index ${at} had (${shape.join(', ')}${shape.length === 1 ? ',' : ''}); but expected shape should be broadcastable to ${shapeList(out)}`,
+          );
+      }
+    }
+    out = common!;
+  });
+  return [...out];
+}
+
+/** All expanded to their common shape. */
+export function broadcastAll(tensors: readonly Tensor[]): Tensor[] {
+  let shape: readonly number[] = [];
+  for (const t of tensors) {
+    const common = broadcastShapes(shape, t.view_.shape);
+    if (common === null) throw sizeMismatch(shape, t.view_.shape);
+    shape = common;
   }
-  if (known === 0) {
-    if (numel === 0)
-      throw new Error(
-        `cannot reshape tensor of 0 elements into shape ${shapeList(shape)} because the unspecified dimension size -1 can be any value and is ambiguous`,
-      );
-    throw new Error(`shape '${shapeList(shape)}' is invalid for input of size ${numel}`);
-  }
-  if (numel % known !== 0) throw new Error(`shape '${shapeList(shape)}' is invalid for input of size ${numel}`);
-  return shape.map((d, i) => (i === at ? numel / known : d));
+  return tensors.map((t) => expandTo(t, shape));
 }
 
-const copyOperator: Operator = { name: 'clone', body: ([x]) => [x] };
-const copyKeepingLayout: Operator = { name: 'clone', layout: 'elementwise', body: ([x]) => [x] };
-
-/** A copy in row-major order, or the tensor itself if it is that already. */
-export function contiguousOf(x: Tensor): Tensor {
-  return x.view_.contiguous ? x : record(copyOperator, [x])[0];
-}
-export const cloneOf = (x: Tensor): Tensor => record(copyKeepingLayout, [x])[0];
-
-export function permuteOf(x: Tensor, order: readonly number[]): Tensor {
-  return viewOf(
-    x,
-    order.map((d) => x.view_.shape[d]),
-    order.map((d) => x.view_.strides[d]),
-  );
-}
-
-export function viewTo(x: Tensor, shape: readonly number[]): Tensor {
-  const target = inferSize(shape, x.view_.numel);
-  const strides = reshapeStrides(x.view_.shape, x.view_.strides, target);
-  if (strides === null)
+function moveDims(x: Tensor, source: readonly number[], destination: readonly number[]): Tensor {
+  if (source.length !== destination.length)
     throw new Error(
-      "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead.",
+      `movedim: Invalid source or destination dims: source (${shapeList(source)} dims) should contain the same number of dims as destination (${shapeList(destination)} dims)`,
     );
-  return viewOf(x, target, strides);
+  const from = source.map((d) => wrapDim(d, x.ndim));
+  const to = destination.map((d) => wrapDim(d, x.ndim));
+  if (new Set(from).size !== from.length) throw new Error(`movedim: repeated dim in \`source\` (${shapeList(source)})`);
+  if (new Set(to).size !== to.length) throw new Error(`movedim: repeated dim in \`destination\` (${shapeList(destination)})`);
+  if (x.ndim === 0) return viewOf(x, [], []);
+  const order = new Array<number>(x.ndim).fill(-1);
+  to.forEach((d, i) => {
+    order[d] = from[i];
+  });
+  const rest = [...Array(x.ndim).keys()].filter((d) => !from.includes(d));
+  return permuteOf(
+    x,
+    order.map((d) => (d >= 0 ? d : rest.shift()!)),
+  );
 }
 
-/** The same bytes as another dtype; where the sizes differ the last dim grows or shrinks. */
-export function viewDtype(x: Tensor, dtype: DType): Tensor {
-  const from = x.dtype.itemsize;
-  const to = dtype.itemsize;
-  const { shape, strides } = x.view_;
-  if (from === to) return viewAs(x, makeView(dtype, x.device, shape, strides), x.offset);
-  if (x.ndim === 0) throw new Error(`self.dim() cannot be 0 to view ${x.dtype} as ${dtype} (different element sizes)`);
-  if (strides[x.ndim - 1] !== 1)
-    throw new Error(`self.stride(-1) must be 1 to view ${x.dtype} as ${dtype} (different element sizes), but got ${strides[x.ndim - 1]}`);
-  const scaled = (n: number): number => (n * from) / to;
-  const last = x.ndim - 1;
-  if (
-    !Number.isInteger(scaled(shape[last])) ||
-    !Number.isInteger(scaled(x.offset)) ||
-    strides.some((s, i) => i !== last && !Number.isInteger(scaled(s)))
-  )
+function unflattenOf(x: Tensor, dim: number, sizes: readonly number[]): Tensor {
+  const d = wrapDim(dim, x.ndim);
+  if (sizes.length === 0) throw new Error('unflatten: sizes must be non-empty');
+  const { shape } = x.view_;
+  const known = numelOf(sizes.filter((s) => s !== -1));
+  const fits = sizes.includes(-1) ? (known === 0 ? shape[d] === 0 : shape[d] % known === 0) : known === shape[d];
+  if (sizes.filter((s) => s === -1).length > 1) throw new Error('only one dimension can be inferred');
+  if (!fits)
     throw new Error(
-      `self.size(-1) must be divisible by ${to / from} to view ${x.dtype} as ${dtype} (different element sizes), but got ${shape[last]}`,
+      `unflatten: Provided sizes ${shapeList(sizes)} don't multiply up to the size of dim ${d} (${shape[d]}) in the input tensor`,
     );
-  const view = makeView(
-    dtype,
-    x.device,
-    shape.map((d, i) => (i === last ? scaled(d) : d)),
-    strides.map((d, i) => (i === last ? 1 : scaled(d))),
-  );
-  return viewAs(x, view, scaled(x.offset));
+  return viewTo(x, [...shape.slice(0, d), ...inferSize(sizes, shape[d]), ...shape.slice(d + 1)]);
 }
 
-export function reshapeTo(x: Tensor, shape: readonly number[]): Tensor {
-  const target = inferSize(shape, x.view_.numel);
-  const strides = reshapeStrides(x.view_.shape, x.view_.strides, target);
-  return strides === null ? viewOf(contiguousOf(x), target, contiguousStrides(target)) : viewOf(x, target, strides);
+function flattenOf(x: Tensor, start: number, end: number): Tensor {
+  if (x.ndim === 0) return reshapeTo(x, [1]);
+  const a = wrapDim(start, x.ndim);
+  const b = wrapDim(end, x.ndim);
+  if (a > b) throw new Error('flatten() has invalid args: start_dim cannot come after end_dim');
+  const s = x.view_.shape;
+  return a === b ? x : reshapeTo(x, [...s.slice(0, a), numelOf(s.slice(a, b + 1)), ...s.slice(b + 1)]);
 }
 
-export function expandTo(x: Tensor, size: readonly number[]): Tensor {
-  const { shape, strides } = x.view_;
-  const lead = size.length - shape.length;
-  if (lead < 0)
-    throw new Error(
-      `expand(${x.dtype}{${shapeList(shape)}}, size=${shapeList(size)}): the number of sizes provided (${size.length}) must be greater or equal to the number of dimensions in the tensor (${shape.length})`,
-    );
-  const outShape: number[] = [];
-  const outStrides: number[] = [];
-  size.forEach((d, i) => {
-    const at = i - lead;
-    if (at < 0) {
-      if (d < 0) throw new Error(`The expanded size of the tensor (${d}) isn't allowed in a leading, non-existing dimension ${i}`);
-      outShape.push(d);
-      outStrides.push(0);
-    } else if (d === -1 || d === shape[at]) {
-      outShape.push(shape[at]);
-      outStrides.push(strides[at]);
-    } else if (shape[at] === 1) {
-      outShape.push(d);
-      outStrides.push(0);
-    } else
-      throw new Error(
-        `The expanded size of the tensor (${d}) must match the existing size (${shape[at]}) at non-singleton dimension ${i}.  Target sizes: ${shapeList(size)}.  Tensor sizes: ${shapeList(shape)}`,
-      );
-  });
-  return viewOf(x, outShape, outStrides);
+/** The tensor becomes a view of itself: `t_`, `squeeze_`, ... */
+function become(x: Tensor, view: (x: Tensor) => Tensor): Tensor {
+  if (modes.grad && x.requires_grad && x.is_leaf)
+    throw new Error('a leaf Variable that requires grad is being used in an in-place operation.');
+  const made = view(x);
+  x.view_ = made.view_;
+  x.offset = made.offset;
+  x.version.count++;
+  return x;
 }
 
-/** x[..., start:end:step, ...] along `dim`; bounds as Python clips them. */
-export function sliceOf(x: Tensor, dim: number, start: number | null, end: number | null, step = 1): Tensor {
-  const d = wrapDim(dim, x.ndim);
-  if (x.ndim === 0) throw new Error('slice() cannot be applied to a 0-dim tensor.');
-  if (step <= 0) throw new Error('slice step must be positive');
-  const size = x.view_.shape[d];
-  const clip = (v: number): number => Math.min(Math.max(v < 0 ? v + size : v, 0), size);
-  const from = clip(start ?? 0);
-  const to = Math.max(from, clip(end ?? size));
-  const { shape, strides } = x.view_;
-  return viewOf(
-    x,
-    shape.map((n, i) => (i === d ? Math.ceil((to - from) / step) : n)),
-    strides.map((s, i) => (i === d ? s * step : s)),
-    from * strides[d],
-  );
-}
-
-export function selectOf(x: Tensor, dim: number, index: number): Tensor {
-  if (x.ndim === 0) throw new Error('select() cannot be applied to a 0-dim tensor.');
-  const d = wrapDim(dim, x.ndim);
-  const size = x.view_.shape[d];
-  if (index < -size || index >= size)
-    throw new RangeError(`select(): index ${index} out of range for tensor of size ${shapeList(x.view_.shape)} at dimension ${d}`);
-  const at = index < 0 ? index + size : index;
-  const { shape, strides } = x.view_;
-  return viewOf(
-    x,
-    shape.filter((_, i) => i !== d),
-    strides.filter((_, i) => i !== d),
-    at * strides[d],
-  );
-}
-
-export function unsqueezeOf(x: Tensor, dim: number): Tensor {
-  const n = x.ndim + 1;
-  const d = wrapDim(dim, n);
-  const { shape, strides } = x.view_;
-  const stride = d < x.ndim ? shape[d] * strides[d] : 1;
-  return viewOf(x, [...shape.slice(0, d), 1, ...shape.slice(d)], [...strides.slice(0, d), stride, ...strides.slice(d)]);
-}
-
-export function squeezeOf(x: Tensor, dims: readonly number[] | null): Tensor {
-  const drop = dims === null ? null : dims.map((d) => wrapDim(d, x.ndim));
-  const keep = [...x.view_.shape.keys()].filter((i) => x.view_.shape[i] !== 1 || (drop !== null && !drop.includes(i)));
-  return viewOf(
-    x,
-    keep.map((i) => x.view_.shape[i]),
-    keep.map((i) => x.view_.strides[i]),
-  );
-}
-
-export function transposeOf(x: Tensor, dim0: number, dim1: number): Tensor {
-  const a = wrapDim(dim0, x.ndim);
-  const b = wrapDim(dim1, x.ndim);
-  const order = [...Array(x.ndim).keys()];
-  if (x.ndim > 0) [order[a], order[b]] = [order[b], order[a]];
-  return permuteOf(x, order);
-}
-
-const catOperator: Operator<{ axis: number; dtype: DType }> = {
-  name: 'cat',
-  body: (parts, { constants: { axis, dtype } }) => [
-    catPrim(
-      parts.map((p) => p.cast(dtype)),
-      axis,
-    ),
-  ],
-};
-
-export function catOf(tensors: readonly Tensor[], dim: number): Tensor {
-  if (tensors.length === 0) throw new Error('torch.cat(): expected a non-empty list of Tensors');
-  // PyTorch lets empty one-dimensional tensors pass anywhere.
-  const parts = tensors.filter((t) => !(t.ndim === 1 && t.view_.shape[0] === 0));
-  if (parts.length === 0) return tensors[0];
-  const first = parts[0];
-  tensors.forEach((t, i) => {
-    if (t.ndim === 0) throw new Error(`zero-dimensional tensor (at position ${i}) cannot be concatenated`);
-  });
-  const axis = wrapDim(dim, first.ndim);
-  parts.forEach((t, i) => {
-    if (t.ndim !== first.ndim) throw new Error(`Tensors must have same number of dimensions: got ${first.ndim} and ${t.ndim}`);
-    for (let d = 0; d < first.ndim; d++)
-      if (d !== axis && t.view_.shape[d] !== first.view_.shape[d])
-        throw new Error(
-          `Sizes of tensors must match except in dimension ${axis}. Expected size ${first.view_.shape[d]} but got size ${t.view_.shape[d]} for tensor number ${i} in the list.`,
-        );
-  });
-  const dtype = parts.map((t) => t.dtype).reduce(promoteTypes);
-  return record(catOperator as never, parts, { constants: constantsOf(`cat:${axis}:${dtype.name}`, () => ({ axis, dtype })) })[0];
-}
-
-export const splitSizes = (size: number, chunk: number): number[] => {
-  const out: number[] = [];
-  for (let at = 0; at < size; at += chunk) out.push(Math.min(chunk, size - at));
-  return out.length === 0 ? [0] : out;
-};
-export function splitOf(x: Tensor, sizes: readonly number[], dim: number): Tensor[] {
-  const d = wrapDim(dim, x.ndim);
-  let at = 0;
-  return sizes.map((n) => {
-    const piece = sliceOf(x, d, at, at + n);
-    at += n;
-    return piece;
-  });
-}
+const page = (name: string): string => `https://docs.pytorch.org/docs/stable/generated/torch.${name}.html`;
+const swap = (name: string): string => `Two dims swapped. ${page(name)}`;
 
 export const shape = {
   view: declare(
-    {
-      doc: 'The same elements with another shape, without a copy. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.view.html',
-      as: 'method',
-    },
+    { doc: `The same elements with another shape, without a copy. ${page('Tensor.view')}`, as: 'method' },
     overload('view(Tensor self, SymInt[] size) -> Tensor', (x, size) => viewTo(x, size)),
     overload('view.dtype(Tensor self, ScalarType dtype) -> Tensor', (x, dtype) => viewDtype(x, dtype)),
   ),
+  view_as: declare(
+    { doc: `The shape of another tensor, without a copy. ${page('Tensor.view_as')}`, as: 'method' },
+    overload('view_as(Tensor self, Tensor other) -> Tensor', (x, other) => viewTo(x, other.view_.shape)),
+  ),
   reshape: declare(
-    { doc: 'Another shape; a view where possible. https://docs.pytorch.org/docs/stable/generated/torch.reshape.html' },
+    { doc: `Another shape; a view where possible. ${page('reshape')}` },
     overload('reshape(Tensor self, SymInt[] shape) -> Tensor', (x, size) => reshapeTo(x, size)),
   ),
+  reshape_as: declare(
+    { doc: `The shape of another tensor; a view where possible. ${page('Tensor.reshape_as')}`, as: 'method' },
+    overload('reshape_as(Tensor self, Tensor other) -> Tensor', (x, other) => reshapeTo(x, other.view_.shape)),
+  ),
+  flatten: declare(
+    { doc: `Several dims made one. ${page('flatten')}` },
+    overload('flatten.using_ints(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor', (x, start, end) => flattenOf(x, start, end)),
+  ),
+  unflatten: declare(
+    { doc: `One dim made several; one size may be -1. ${page('unflatten')}` },
+    overload('unflatten.int(Tensor self, int dim, SymInt[] sizes) -> Tensor', (x, dim, sizes) => unflattenOf(x, dim, sizes)),
+  ),
+  ravel: declare(
+    { doc: `All elements in one dim. ${page('ravel')}` },
+    overload('ravel(Tensor self) -> Tensor', (x) => viewTo(contiguousOf(x), [-1])),
+  ),
   permute: declare(
-    { doc: 'Dims in another order. https://docs.pytorch.org/docs/stable/generated/torch.permute.html' },
-    overload('permute(Tensor self, int[] dims) -> Tensor', (x, dims) => {
-      if (dims.length !== x.ndim)
-        throw new Error(
-          `permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = ${x.ndim} is not equal to len(dims) = ${dims.length}`,
-        );
-      const order = dims.map((d) => wrapDim(d, x.ndim));
-      if (new Set(order).size !== order.length) throw new Error('permute(): duplicate dims are not allowed.');
-      return permuteOf(x, order);
-    }),
+    { doc: `Dims in another order. ${page('permute')}` },
+    overload('permute(Tensor self, int[] dims) -> Tensor', (x, dims) => checkedPermute(x, dims)),
   ),
   transpose: declare(
-    { doc: 'Two dims swapped. https://docs.pytorch.org/docs/stable/generated/torch.transpose.html' },
+    { doc: swap('transpose') },
     overload('transpose.int(Tensor self, int dim0, int dim1) -> Tensor', (x, a, b) => transposeOf(x, a, b)),
   ),
+  transpose_: declare(
+    { doc: swap('Tensor.transpose_'), as: 'method' },
+    overload('transpose_(Tensor self, int dim0, int dim1) -> Tensor', (x, a, b) => become(x, (y) => transposeOf(y, a, b))),
+  ),
+  swapaxes: declare(
+    { doc: swap('swapaxes') },
+    overload('swapaxes(Tensor self, int axis0, int axis1) -> Tensor', (x, a, b) => transposeOf(x, a, b)),
+  ),
+  swapaxes_: declare(
+    { doc: swap('swapaxes'), as: 'method' },
+    overload('swapaxes_(Tensor self, int axis0, int axis1) -> Tensor', (x, a, b) => become(x, (y) => transposeOf(y, a, b))),
+  ),
+  swapdims: declare(
+    { doc: swap('swapdims') },
+    overload('swapdims(Tensor self, int dim0, int dim1) -> Tensor', (x, a, b) => transposeOf(x, a, b)),
+  ),
+  swapdims_: declare(
+    { doc: swap('swapdims'), as: 'method' },
+    overload('swapdims_(Tensor self, int dim0, int dim1) -> Tensor', (x, a, b) => become(x, (y) => transposeOf(y, a, b))),
+  ),
+  movedim: declare(
+    { doc: `Dims moved to other positions. ${page('movedim')}` },
+    overload('movedim.int(Tensor self, int source, int destination) -> Tensor', (x, from, to) => moveDims(x, [from], [to])),
+    overload('movedim.intlist(Tensor self, int[] source, int[] destination) -> Tensor', (x, from, to) => moveDims(x, from, to)),
+  ),
+  moveaxis: declare(
+    { doc: `Dims moved to other positions. ${page('moveaxis')}` },
+    overload('moveaxis.int(Tensor self, int source, int destination) -> Tensor', (x, from, to) => moveDims(x, [from], [to])),
+    overload('moveaxis.intlist(Tensor self, int[] source, int[] destination) -> Tensor', (x, from, to) => moveDims(x, from, to)),
+  ),
   t: declare(
-    { doc: 'A matrix transposed. https://docs.pytorch.org/docs/stable/generated/torch.t.html' },
-    overload('t(Tensor self) -> Tensor', (x) => {
-      if (x.ndim > 2) throw new Error(`t() expects a tensor with <= 2 dimensions, but self is ${x.ndim}D`);
-      return x.ndim < 2 ? x : transposeOf(x, 0, 1);
-    }),
+    { doc: `A matrix transposed. ${page('t')}` },
+    overload('t(Tensor self) -> Tensor', (x) => matrixTransposeOf(x)),
+  ),
+  t_: declare(
+    { doc: `A matrix transposed. ${page('Tensor.t_')}`, as: 'method' },
+    overload('t_(Tensor self) -> Tensor', (x) => become(x, matrixTransposeOf)),
   ),
   expand: declare(
-    {
-      doc: 'Dims of size 1 repeated, without a copy. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.expand.html',
-      as: 'method',
-    },
+    { doc: `Dims of size 1 repeated, without a copy. ${page('Tensor.expand')}`, as: 'method' },
     overload('expand(Tensor self, SymInt[] size, *, bool implicit=False) -> Tensor', (x, size) => expandTo(x, size)),
   ),
+  expand_as: declare(
+    { doc: `Expanded to the shape of another tensor. ${page('Tensor.expand_as')}`, as: 'method' },
+    overload('expand_as(Tensor self, Tensor other) -> Tensor', (x, other) => expandTo(x, other.view_.shape)),
+  ),
+  broadcast_to: declare(
+    { doc: `Expanded to a shape. ${page('broadcast_to')}` },
+    overload('broadcast_to(Tensor self, SymInt[] size) -> Tensor', (x, size) => expandTo(x, size)),
+  ),
+  broadcast_tensors: declare(
+    { doc: `All expanded to their common shape. ${page('broadcast_tensors')}`, as: 'function' },
+    overload('broadcast_tensors(Tensor[] tensors) -> Tensor[]', (tensors) => broadcastAll(tensors)),
+  ),
   unsqueeze: declare(
-    { doc: 'A new dim of size 1. https://docs.pytorch.org/docs/stable/generated/torch.unsqueeze.html' },
+    { doc: `A new dim of size 1. ${page('unsqueeze')}` },
     overload('unsqueeze(Tensor self, int dim) -> Tensor', (x, dim) => unsqueezeOf(x, dim)),
   ),
+  unsqueeze_: declare(
+    { doc: `A new dim of size 1. ${page('Tensor.unsqueeze_')}`, as: 'method' },
+    overload('unsqueeze_(Tensor self, int dim) -> Tensor', (x, dim) => become(x, (y) => unsqueezeOf(y, dim))),
+  ),
   squeeze: declare(
-    { doc: 'Without dims of size 1. https://docs.pytorch.org/docs/stable/generated/torch.squeeze.html' },
+    { doc: `Without dims of size 1. ${page('squeeze')}` },
+    overload('squeeze(Tensor self) -> Tensor', (x) => squeezeOf(x, null)),
     overload('squeeze.dim(Tensor self, int dim) -> Tensor', (x, dim) => squeezeOf(x, [dim])),
     overload('squeeze.dims(Tensor self, int[] dim) -> Tensor', (x, dim) => squeezeOf(x, dim)),
-    overload('squeeze(Tensor self) -> Tensor', (x) => squeezeOf(x, null)),
+  ),
+  squeeze_: declare(
+    { doc: `Without dims of size 1. ${page('Tensor.squeeze_')}`, as: 'method' },
+    overload('squeeze_(Tensor self) -> Tensor', (x) => become(x, (y) => squeezeOf(y, null))),
+    overload('squeeze_.dim(Tensor self, int dim) -> Tensor', (x, dim) => become(x, (y) => squeezeOf(y, [dim]))),
+    overload('squeeze_.dims(Tensor self, int[] dim) -> Tensor', (x, dim) => become(x, (y) => squeezeOf(y, dim))),
   ),
   select: declare(
-    { doc: 'One index of a dim, which goes away. https://docs.pytorch.org/docs/stable/generated/torch.select.html' },
+    { doc: `One index of a dim, which goes away. ${page('select')}` },
     overload('select.int(Tensor self, int dim, SymInt index) -> Tensor', (x, dim, index) => selectOf(x, dim, index)),
   ),
   narrow: declare(
-    { doc: '`length` elements of a dim from `start`. https://docs.pytorch.org/docs/stable/generated/torch.narrow.html' },
-    overload('narrow(Tensor self, int dim, SymInt start, SymInt length) -> Tensor', (x, dim, start, length) => {
-      const d = wrapDim(dim, x.ndim);
-      const size = x.view_.shape[d];
-      const from = start < 0 ? start + size : start;
-      if (length < 0) throw new Error('narrow(): length must be non-negative.');
-      if (start < -size || start > size)
-        throw new RangeError(`start out of range (expected to be in range of [${-size}, ${size}], but got ${start})`);
-      if (from + length > size) throw new Error(`start (${from}) + length (${length}) exceeds dimension size (${size}).`);
-      return sliceOf(x, d, from, from + length);
+    { doc: `\`length\` elements of a dim from \`start\`. ${page('narrow')}` },
+    overload('narrow(Tensor self, int dim, SymInt start, SymInt length) -> Tensor', (x, dim, start, length) =>
+      narrowOf(x, dim, start, length),
+    ),
+    overload('narrow.Tensor(Tensor self, int dim, Tensor start, SymInt length) -> Tensor', (x, dim, start, length) => {
+      if (start.ndim !== 0 || start.dtype.kind !== 'int') throw new Error('start must be an 0-dim integral Tensor.');
+      return narrowOf(x, dim, Number(item(detached(start))), length);
     }),
   ),
-  split: declare(
-    { doc: 'Pieces along a dim, as views. https://docs.pytorch.org/docs/stable/generated/torch.split.html' },
-    overload('split.Tensor(Tensor self, SymInt split_size, int dim=0) -> Tensor[]', (x, size, dim) => {
-      if (size < 0) throw new Error(`split expects split_size be non-negative, but got split_size=${size}`);
-      return splitOf(x, splitSizes(x.view_.shape[wrapDim(dim, x.ndim)], size), dim);
-    }),
-    overload('split.sizes(Tensor self, SymInt[] split_size, int dim=0) -> Tensor[]', (x, sizes, dim) => {
-      const total = sizes.reduce((a, b) => a + b, 0);
-      const size = x.view_.shape[wrapDim(dim, x.ndim)];
-      if (total !== size)
-        throw new Error(
-          `split_with_sizes expects split_sizes to sum exactly to ${size} (input tensor's size at dimension ${wrapDim(dim, x.ndim)}), but got split_sizes=${shapeList(sizes)}`,
-        );
-      return splitOf(x, sizes, dim);
-    }),
+  diagonal: declare(
+    { doc: `Elements where two dims have equal indices, as a view. ${page('diagonal')}` },
+    overload('diagonal(Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor', (x, offset, a, b) => diagonalOf(x, offset, a, b)),
   ),
-  chunk: declare(
-    { doc: 'At most `chunks` pieces along a dim. https://docs.pytorch.org/docs/stable/generated/torch.chunk.html' },
-    overload('chunk(Tensor self, int chunks, int dim=0) -> Tensor[]', (x, chunks, dim) => {
-      if (chunks <= 0) throw new Error(`chunk expects \`chunks\` to be greater than 0, got: ${chunks}`);
-      const size = x.view_.shape[wrapDim(dim, x.ndim)];
-      return splitOf(x, splitSizes(size, Math.max(1, Math.ceil(size / chunks))), dim);
-    }),
-  ),
-  unbind: declare(
-    { doc: 'All indices of a dim, as views. https://docs.pytorch.org/docs/stable/generated/torch.unbind.html' },
-    overload('unbind.int(Tensor self, int dim=0) -> Tensor[]', (x, dim) => {
-      if (x.ndim === 0) throw new Error('Dimension specified as 0 but tensor has no dimensions');
-      const d = wrapDim(dim, x.ndim);
-      return [...Array(x.view_.shape[d]).keys()].map((i) => selectOf(x, d, i));
-    }),
-  ),
-  flatten: declare(
-    { doc: 'Several dims made one. https://docs.pytorch.org/docs/stable/generated/torch.flatten.html' },
-    overload('flatten.using_ints(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor', (x, start, end) => {
-      if (x.ndim === 0) return reshapeTo(x, [1]);
-      const a = wrapDim(start, x.ndim);
-      const b = wrapDim(end, x.ndim);
-      if (a > b) throw new Error('flatten() has invalid args: start_dim cannot come after end_dim');
-      const s = x.view_.shape;
-      return a === b ? x : reshapeTo(x, [...s.slice(0, a), numelOf(s.slice(a, b + 1)), ...s.slice(b + 1)]);
-    }),
-  ),
-  cat: declare(
-    { doc: 'Tensors joined along a dim. https://docs.pytorch.org/docs/stable/generated/torch.cat.html', as: 'function' },
-    overload('cat(Tensor[] tensors, int dim=0) -> Tensor', (tensors, dim) => catOf(tensors, dim)),
-  ),
-  stack: declare(
-    { doc: 'Tensors joined along a new dim. https://docs.pytorch.org/docs/stable/generated/torch.stack.html', as: 'function' },
-    overload('stack(Tensor[] tensors, int dim=0) -> Tensor', (tensors, dim) => {
-      if (tensors.length === 0) throw new Error('stack expects a non-empty TensorList');
-      tensors.forEach((t, i) => {
-        if (t.shape.join() !== tensors[0].shape.join())
-          throw new Error(
-            `stack expects each tensor to be equal size, but got ${shapeList(tensors[0].view_.shape)} at entry 0 and ${shapeList(t.view_.shape)} at entry ${i}`,
-          );
-      });
-      const d = wrapDim(dim, tensors[0].ndim + 1);
-      return catOf(
-        tensors.map((t) => unsqueezeOf(t, d)),
-        d,
-      );
-    }),
-  ),
-  clone: declare(
-    { doc: 'A copy. https://docs.pytorch.org/docs/stable/generated/torch.clone.html' },
-    overload('clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor', (x, format) =>
-      format === 'contiguous_format' ? record(copyOperator, [x])[0] : cloneOf(x),
+  as_strided: declare(
+    { doc: `Any window of the storage. ${page('as_strided')}` },
+    overload('as_strided(Tensor self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor', (x, size, stride, offset) =>
+      asStridedOf(x, size, stride, offset),
     ),
   ),
+  as_strided_: declare(
+    { doc: `Any window of the storage. ${page('as_strided')}`, as: 'method' },
+    overload('as_strided_(Tensor self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor', (x, size, stride, offset) =>
+      become(x, (y) => asStridedOf(y, size, stride, offset)),
+    ),
+  ),
+  unfold: declare(
+    { doc: `Windows along a dim, as a view with their elements as a last dim. ${page('Tensor.unfold')}`, as: 'method' },
+    overload('unfold(Tensor self, int dimension, int size, int step) -> Tensor', (x, dim, size, step) => unfoldOf(x, dim, size, step)),
+  ),
+  alias: declare(
+    { doc: 'A view of all elements.', as: 'method' },
+    overload('alias(Tensor self) -> Tensor', (x) => viewOf(x, x.view_.shape, x.view_.strides)),
+  ),
+  clone: declare(
+    { doc: `A copy. ${page('clone')}` },
+    overload('clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor', (x, format) => copyInFormat(x, format)),
+  ),
   contiguous: declare(
-    {
-      doc: 'Row-major in memory: itself or a copy. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.contiguous.html',
-      as: 'method',
-    },
-    overload('contiguous(Tensor self, *, MemoryFormat memory_format=contiguous_format) -> Tensor', (x, _format) => contiguousOf(x)),
+    { doc: `In a memory format (row-major): itself or a copy. ${page('Tensor.contiguous')}`, as: 'method' },
+    overload('contiguous(Tensor self, *, MemoryFormat memory_format=contiguous_format) -> Tensor', (x, format) => inFormat(x, format)),
   ),
   detach: declare(
-    { doc: 'The same memory off the tape. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.detach.html' },
+    { doc: `The same memory off the tape. ${page('Tensor.detach')}` },
     overload('detach(Tensor self) -> Tensor', (x) => detached(x)),
   ),
+  detach_: declare(
+    { doc: `Taken off the tape. ${page('Tensor.detach_')}` },
+    overload('detach_(Tensor self) -> Tensor', (x) => {
+      x.tape = new Tape(null, 0, null);
+      return x;
+    }),
+  ),
+  ...splitting,
+  ...viewCopies,
+  ...rearranging,
 };

@@ -1,10 +1,10 @@
-/** AdamW, with the arithmetic of PyTorch's single-tensor CPU path. Three calls a parameter, each in place; they fuse. https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html */
+/** AdamW, with the arithmetic of PyTorch's single-tensor CPU path: one call for all parameters of a group, in place. https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html */
 import { float64 } from '../dtype/dtype.ts';
 import type { Operator } from '../graph/operator.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { record } from '../tensor/record.ts';
-import { writeInto } from '../tensor/write.ts';
-import { type GroupInput, Optimizer, type ParameterState, zerosLike } from './optimizer.ts';
+import { writeAll } from '../tensor/write.ts';
+import { alike, type GroupInput, Optimizer, type Slot, zerosLike } from './optimizer.ts';
 
 export interface AdamWOptions {
   lr: number;
@@ -13,28 +13,24 @@ export interface AdamWOptions {
   weight_decay: number;
 }
 
-/** params: 1 - beta1. */
-const firstMoment: Operator<null> = {
-  name: 'adamw_exp_avg',
-  layout: 'elementwise',
-  paramTypes: () => [float64],
-  body: ([m, g], { params: [rest] }) => [m.add(g.sub(m).mul(rest.cast(m.dtype)))],
-};
-/** params: beta2, 1 - beta2. */
-const secondMoment: Operator<null> = {
-  name: 'adamw_exp_avg_sq',
-  layout: 'elementwise',
-  paramTypes: () => [float64, float64],
-  body: ([v, g], { params: [beta, rest] }) => [v.mul(beta.cast(v.dtype)).add(g.mul(rest.cast(v.dtype)).mul(g))],
-};
-/** params: 1 - lr * weight_decay, -step size, sqrt of the second bias correction, eps. */
-const applyStep: Operator<null> = {
+/**
+ * inputs: parameter, gradient, first and second moment, of each parameter in turn; outputs: parameter, moments.
+ * params: 1 - beta1, beta2, 1 - beta2, 1 - lr * weight_decay, -step size, sqrt of the second bias correction, eps.
+ */
+const stepOperator: Operator<null> = {
   name: 'adamw_step',
-  layout: 'elementwise',
-  paramTypes: () => [float64, float64, float64, float64],
-  body: ([p, m, v], { params: [decay, size, root, eps] }) => {
-    const denominator = v.sqrt().div(root.cast(p.dtype)).add(eps.cast(p.dtype));
-    return [p.mul(decay.cast(p.dtype)).add(m.mul(size.cast(p.dtype)).div(denominator))];
+  paramTypes: () => [float64, float64, float64, float64, float64, float64, float64],
+  body: (inputs, { params }) => {
+    const out = [];
+    for (let i = 0; i < inputs.length; i += 4) {
+      const [p, g, m, v] = inputs.slice(i, i + 4);
+      const [rest1, beta2, rest2, decay, size, root, eps] = params.map((x) => x.cast(p.dtype));
+      const first = m.add(g.sub(m).mul(rest1));
+      const second = v.mul(beta2).add(g.mul(rest2).mul(g));
+      const denominator = second.sqrt().div(root).add(eps);
+      out.push(p.mul(decay).add(first.mul(size).div(denominator)), first, second);
+    }
+    return out;
   },
 };
 
@@ -49,18 +45,26 @@ export class AdamW extends Optimizer<AdamWOptions> {
     if (!(o.weight_decay >= 0)) throw new Error(`Invalid weight_decay value: ${o.weight_decay}`);
     super(params, o);
   }
-  protected override update(p: Tensor, grad: Tensor, state: ParameterState, group: AdamWOptions): void {
+  protected override update(slots: readonly Slot[], group: AdamWOptions): void {
     const [beta1, beta2] = group.betas;
-    state['exp_avg'] ??= zerosLike(p);
-    state['exp_avg_sq'] ??= zerosLike(p);
-    const step = Number(state['step'] ?? 0) + 1;
-    state['step'] = step;
-    const m = state['exp_avg'] as Tensor;
-    const v = state['exp_avg_sq'] as Tensor;
-    writeInto(m, () => record(firstMoment as never, [m, grad], { params: [1 - beta1] })[0]);
-    writeInto(v, () => record(secondMoment as never, [v, grad], { params: [beta2, 1 - beta2] })[0]);
-    const size = group.lr / (1 - beta1 ** step);
-    const root = Math.sqrt(1 - beta2 ** step);
-    writeInto(p, () => record(applyStep as never, [p, m, v], { params: [1 - group.lr * group.weight_decay, -size, root, group.eps] })[0]);
+    for (const { p, state } of slots) {
+      state['exp_avg'] ??= zerosLike(p);
+      state['exp_avg_sq'] ??= zerosLike(p);
+      state['step'] = Number(state['step'] ?? 0) + 1;
+    }
+    for (const part of alike(slots, ({ state }) => state['step'] as number)) {
+      const step = part[0].state['step'] as number;
+      const written: Tensor[] = [];
+      const inputs: Tensor[] = [];
+      for (const { p, grad, state } of part) {
+        const [m, v] = [state['exp_avg'] as Tensor, state['exp_avg_sq'] as Tensor];
+        written.push(p, m, v);
+        inputs.push(p, grad, m, v);
+      }
+      const size = group.lr / (1 - beta1 ** step);
+      const root = Math.sqrt(1 - beta2 ** step);
+      const params = [1 - beta1, beta2, 1 - beta2, 1 - group.lr * group.weight_decay, -size, root, group.eps];
+      writeAll(written, () => record(stepOperator as never, inputs, { params, donors: written }));
+    }
   }
 }

@@ -15,6 +15,25 @@ export interface OptimizerState<O extends object> {
   readonly param_groups: readonly ({ readonly params: readonly number[] } & O)[];
 }
 
+/** A parameter in a step. */
+export interface Slot {
+  readonly p: Tensor;
+  readonly grad: Tensor;
+  readonly state: ParameterState;
+}
+
+/** Slots that one call can update: alike in `key` and on one device. */
+export function alike(slots: readonly Slot[], key: (slot: Slot) => number | string): Slot[][] {
+  const parts = new Map<string, Slot[]>();
+  for (const slot of slots) {
+    const k = `${key(slot)}:${slot.p.device}`;
+    const part = parts.get(k);
+    if (part === undefined) parts.set(k, [slot]);
+    else part.push(slot);
+  }
+  return [...parts.values()];
+}
+
 const isTensor = (x: object): x is Tensor => 'storage' in x;
 
 export abstract class Optimizer<O extends object> {
@@ -43,23 +62,35 @@ export abstract class Optimizer<O extends object> {
   }
   step(): void {
     const devices = new Set<string>();
+    const before: [Tensor, ParameterState | null][] = [];
     no_grad(() => {
-      for (const group of this.param_groups)
+      for (const group of this.param_groups) {
+        const slots: Slot[] = [];
         for (const p of group.params) {
           if (p.grad_ === null) continue;
           devices.add(p.device);
-          let state = this.state.get(p);
-          if (state === undefined) {
-            state = {};
-            this.state.set(p, state);
-          }
-          this.update(p, p.grad_ as Tensor, state, group);
+          const known = this.state.get(p);
+          before.push([p, known === undefined ? null : { ...known }]);
+          const state = known ?? {};
+          if (known === undefined) this.state.set(p, state);
+          slots.push({ p, grad: p.grad_ as Tensor, state });
         }
+        this.update(slots, group);
+      }
     });
-    for (const device of devices) engineOf(device).flush();
+    try {
+      for (const device of devices) engineOf(device).flush();
+    } catch (error) {
+      // The step has not been: the engine has put the tensors back.
+      for (const [p, state] of before) {
+        if (state === null) this.state.delete(p);
+        else this.state.set(p, state);
+      }
+      throw error;
+    }
   }
-  /** One parameter's step. */
-  protected abstract update(p: Tensor, grad: Tensor, state: ParameterState, group: O): void;
+  /** One step of all parameters of a group that have a gradient. */
+  protected abstract update(slots: readonly Slot[], group: O): void;
 
   state_dict(): OptimizerState<O> {
     const index = new Map(this.#all().map((p, i) => [p, i] as const));

@@ -40,6 +40,7 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   const outputs = outputPrims(traced, captured.outputs);
   const prims = outputs.map((o) => o.prim);
   const roots = chooseRoots(prims);
+  const isRoot = (p: Prim): boolean => roots.has(p);
   const grouping = groupRoots(prims, roots);
 
   // ---- memory
@@ -124,7 +125,7 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   for (const p of grouping.order) {
     // A store or scatter over a temporary writes into it.
     if (p.body.op !== 'store' && p.body.op !== 'scatter') continue;
-    const base = wholeOf(p.srcs[0]);
+    const base = wholeOf(p.srcs[0], isRoot);
     const from = bufferOf.get(base);
     const to = bufferOf.get(p)!;
     if (from === undefined || !roots.has(base) || takesOver.has(to.buffer) || buffers[from.buffer].kind !== 'temporary') continue;
@@ -160,7 +161,7 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
       stored: (p) => stored.has(p),
       place: (p) => traced.places.get(p) ?? '',
       inPlace: (p, base) => {
-        const window = operandWindow(base);
+        const window = operandWindow(base, isRoot);
         const at = window && bufferOf.get(window.base);
         if (!window || !at || memory(at.buffer) !== memory(bufferOf.get(p)!.buffer)) return false;
         return (
@@ -211,7 +212,7 @@ const contiguousPlacement = (at: Placement, p: Prim): boolean =>
 function singleMayOverwrite(p: Prim, old: Prim, placed: ReadonlyMap<Prim, Placement>): boolean {
   if (p.body.op !== 'store' && p.body.op !== 'scatter') return false;
   const [base, ...rest] = p.srcs;
-  const window = operandWindow(base);
+  const window = operandWindow(base, (q) => q !== p && placed.has(q));
   if (window === null || window.base !== old) return false;
   const seen = new Set<Prim>();
   const stack = [...rest];

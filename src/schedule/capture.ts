@@ -17,6 +17,8 @@ export interface Captured {
   /** For each output the slot of the external whose memory it may take over, or -1. */
   readonly donors: readonly number[];
   readonly scalars: readonly (number | bigint)[];
+  /** For each node the slot of its first number among `scalars`. */
+  readonly firstScalar: readonly number[];
 }
 
 let keyScratch = new Int32Array(4096);
@@ -49,6 +51,8 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
   const outputs: Value[] = [];
   const donors: number[] = [];
   const scalars: (number | bigint)[] = [];
+  const scalarsAt = new Map<readonly (number | bigint)[], number>();
+  const firstScalar: number[] = [];
   const marked: Value[] = [];
   const mark = (v: Value, position: number): void => {
     v.mark = position;
@@ -72,7 +76,17 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
       }
       const numbers = signature.numbers;
       for (let i = 0; i < numbers.length; i++) pushNumber(numbers[i]);
-      for (const p of node.params) scalars.push(p);
+      if (node.params.length > 0) {
+        // A gradient has the very numbers of its forward call: they are one.
+        let at = scalarsAt.get(node.params);
+        if (at === undefined) {
+          at = scalars.length;
+          scalarsAt.set(node.params, at);
+          for (const p of node.params) scalars.push(p);
+        }
+        firstScalar.push(at);
+        pushKey(at);
+      } else firstScalar.push(0);
       for (let i = 0; i < node.outs.length; i++) {
         const out = node.outs[i];
         mark(out, ++produced);
@@ -104,13 +118,15 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
     outputs,
     donors,
     scalars,
+    firstScalar,
   };
 }
 
 /** The external whose memory a result may take over: what it replaces, also by way of results in between that are never stored. */
 function donorOf(out: Value, wanted: (v: Value) => boolean): Value | null {
-  let from = out.index === 0 ? out.node!.donor : null;
-  while (from !== null && from.mark > 0 && !wanted(from)) from = from.index === 0 ? from.node!.donor : null;
+  const replaced = (v: Value): Value | null => v.node!.donors?.[v.index] ?? null;
+  let from = replaced(out);
+  while (from !== null && from.mark > 0 && !wanted(from)) from = replaced(from);
   return from !== null && from.mark < 0 && from.dtype === out.dtype && from.size === out.size ? from : null;
 }
 

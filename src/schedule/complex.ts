@@ -7,8 +7,9 @@
  * packed by a join of the two. Reading complex memory as real numbers (`view_as_real`, `x.real`) and back is a `bitcast` of the flat memory;
  * a window that takes only real or only imaginary parts of a value in parts reads that part and packs nothing.
  */
-import type { Value } from '../graph/node.ts';
+
 import { complexFormulas, modulus, multiply, type Pair } from '../graph/complex-math.ts';
+import type { Value } from '../graph/node.ts';
 import { cat, constant, input, Prim, type PrimBody, param, rowMajor } from '../graph/prim.ts';
 import { topological } from '../graph/vjp.ts';
 import type { Dim } from '../shape/dim.ts';
@@ -32,7 +33,10 @@ export function lowerComplex(traced: TracedProgram, outputs: readonly Value[]): 
   for (const v of outputs) {
     const made = traced.values.get(v)!;
     const prim = made.prim.dtype.is_complex ? lowering.packed(made.prim) : lowering.real(made.prim);
-    values.set(v, made.prim.dtype.is_complex ? { ...made, prim, shape: [...made.shape, 2], strides: doubled(made.strides) } : { ...made, prim });
+    values.set(
+      v,
+      made.prim.dtype.is_complex ? { ...made, prim, shape: [...made.shape, 2], strides: doubled(made.strides) } : { ...made, prim },
+    );
   }
   const externals = new Map<Value, Prim>();
   for (const [v, p] of traced.externals) externals.set(v, p.dtype.is_complex ? lowering.memory(p) : p);
@@ -227,7 +231,7 @@ class Lowering {
         return {
           re: re.view(p.shape, body.strides, body.offset),
           im: im.view(p.shape, body.strides, body.offset),
-          packed: packed && packed.view([...p.shape, 2], doubled(body.strides), double(body.offset)),
+          packed: packed?.view([...p.shape, 2], doubled(body.strides), double(body.offset)) ?? null,
         };
       }
       case 'pad':
@@ -316,7 +320,10 @@ function product(z: Pair, shape: readonly Dim[], axes: readonly number[], result
   const size = dims.toNumber(dims.productOf(axes.map((a) => shape[a])), 'the extent of a complex product');
   if (size === 0) return { re: constant(1, z.re.dtype).expand(result), im: constant(0, z.re.dtype).expand(result) };
   const arrange = (p: Prim): Prim => p.permute([...kept, ...axes]).reshape([...result, size]);
-  const slice = (x: Pair, start: number, length: number): Pair => ({ re: x.re.slice(last, start, length), im: x.im.slice(last, start, length) });
+  const slice = (x: Pair, start: number, length: number): Pair => ({
+    re: x.re.slice(last, start, length),
+    im: x.im.slice(last, start, length),
+  });
   let rest: Pair = { re: arrange(z.re), im: arrange(z.im) };
   let odd: Pair | null = null;
   for (let n = size; n > 1; n = Math.floor(n / 2)) {

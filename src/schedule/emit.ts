@@ -31,6 +31,10 @@ import {
 export interface Placement {
   readonly buffer: number;
   readonly strides: readonly Dim[];
+  /** Position of an element where that is not linear in the strides, or null where it cannot be had from here: then it is computed anew. */
+  readonly position?: (indices: readonly Index[]) => Index | null;
+  /** Of a local: the number of the row. */
+  readonly anchor?: Index;
 }
 
 /** A number argument of a kernel: one of the program's symbols, or one of its scalars. */
@@ -43,6 +47,8 @@ export interface EmitterOptions {
   readonly reduceAxes: (prim: Prim) => readonly LoopAxis[];
   /** Called with each load's flat index, if given. */
   readonly onLoad?: (prim: Prim, index: Index) => void;
+  /** First slot of local buffers: the number of the others. */
+  readonly localBase?: number;
 }
 
 const narrow = new Set(['float16', 'bfloat16', 'float8_e4m3fn', 'float8_e5m2', 'int16', 'int8', 'uint8']);
@@ -73,12 +79,18 @@ export class Emitter {
     return { id: id ?? 1000 + this.#nextAxis++, extent, axis };
   }
 
-  /** Slot of a program buffer among the kernel's buffers. */
+  /** Slot of a program buffer among the kernel's buffers; local `-2 - i` is slot `localBase + i`. */
   buffer(id: number, dtype: DType): number {
+    if (id <= -2) return this.#options.localBase! - 2 - id;
     const at = this.buffers.findIndex((b, i) => b === id && this.bufferTypes[i] === dtype);
     if (at >= 0) return at;
     this.bufferTypes.push(dtype);
     return this.buffers.push(id) - 1;
+  }
+
+  /** Forgets what has been emitted where: a prim has got a place in memory. */
+  forget(): void {
+    this.#memo.clear();
   }
 
   #param(source: ParamSource): Expr {
@@ -138,18 +150,18 @@ export class Emitter {
     return expr;
   }
 
-  #load(prim: Prim, place: Placement, indices: readonly Index[], mask: Expr | null): Expr {
-    const flat = linear(indices, place.strides);
+  #load(prim: Prim, place: Placement, flat: Index, mask: Expr | null): Expr {
     this.#options.onLoad?.(prim, flat);
     const slot = this.buffer(place.buffer, prim.dtype);
     this.loaded.add(slot);
-    return this.builder.load(slot, prim.dtype.compute, this.index(flat), mask);
+    return this.builder.load(slot, prim.dtype.compute, this.index(flat), mask, place.anchor ? this.index(place.anchor) : null);
   }
 
   #emit(prim: Prim, indices: readonly Index[], mask: Expr | null): Expr {
     const b = this.builder;
     const place = this.#options.placed(prim);
-    if (place !== null) return this.#load(prim, place, indices, mask);
+    const flat = place === null ? null : place.position === undefined ? linear(indices, place.strides) : place.position(indices);
+    if (place !== null && flat !== null) return this.#load(prim, place, flat, mask);
     const type = prim.dtype.compute;
     const body = prim.body;
     switch (body.op) {

@@ -38,14 +38,15 @@ export const isSingle = (p: Prim): boolean =>
 
 /**
  * Where a product's operand lies: strides over its dims in the memory of a root or input, or null if it must be written out first.
- * `laid`: the strides with which the base lies there, if not row-major.
+ * `inMemory`: what is a root. `laid`: the strides with which the base lies there, if not row-major.
  */
 export function operandWindow(
   operand: Prim,
+  inMemory: (p: Prim) => boolean,
   laid: (base: Prim) => readonly Dim[] = (p) => rowMajor(p.shape),
 ): { base: Prim; strides: readonly Dim[]; offset: Dim } | null {
   let base = operand;
-  while (base.body.op === 'view') base = base.body.srcs[0];
+  while (base.body.op === 'view' && !inMemory(base)) base = base.body.srcs[0];
   let found: Index | null = null;
   const emitter = new Emitter({
     placed: (p) => (p === base ? { buffer: 0, strides: laid(p) } : null),
@@ -61,9 +62,9 @@ export function operandWindow(
 }
 
 /** What `p` is a row-major reading of from its first element on: the memory itself, seen past views that change nothing. */
-export function wholeOf(p: Prim): Prim {
-  if (p.body.op !== 'view') return p;
-  const window = operandWindow(p);
+export function wholeOf(p: Prim, inMemory: (p: Prim) => boolean): Prim {
+  if (p.body.op !== 'view' || inMemory(p)) return p;
+  const window = operandWindow(p, inMemory);
   if (window === null || dims.keyOf(window.offset) !== '0') return p;
   const strides = rowMajor(p.shape);
   if (!window.strides.every((s, i) => p.shape[i] === 1 || dims.equal(s, strides[i]))) return p;
@@ -74,17 +75,18 @@ export function wholeOf(p: Prim): Prim {
 export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
   const order = topological(outputs);
   const roots = new Set<Prim>(outputs.filter((o) => o.body.op !== 'input'));
+  const isRoot = (p: Prim): boolean => roots.has(p);
   for (const p of order) {
     if (p.body.op === 'reduce' || isSingle(p)) roots.add(p);
     if (p.body.op === 'dot' || p.body.op === 'library') {
       for (const operand of p.body.srcs) {
-        const window = operandWindow(operand);
+        const window = operandWindow(operand, isRoot);
         const base = window === null ? operand : window.base;
         if (base.body.op !== 'input') roots.add(base);
       }
     }
     if (p.body.op === 'store' || p.body.op === 'scatter') {
-      const base = wholeOf(p.srcs[0]);
+      const base = wholeOf(p.srcs[0], isRoot);
       if (base.body.op !== 'input' && !isFill(base)) roots.add(base);
     }
   }
@@ -125,27 +127,37 @@ interface InlineCost {
 
 /** Operations and memory operands of computing a prim anew from what is in memory. */
 function inlineCosts(order: readonly Prim[]): (p: Prim, roots: ReadonlySet<Prim>) => InlineCost {
-  const known = new Map<Prim, { operations: number; leaves: Set<Prim>; composite: boolean }>();
+  // Of each memory operand, the most elements that may be read.
+  const known = new Map<Prim, { operations: number; leaves: Map<Prim, Dim>; composite: boolean }>();
   for (const p of order) {
     let operations = p.body.op === 'scalar' || p.body.op === 'cast' ? 1 : 0;
     let composite = p.body.op === 'scalar' && scalarOps[p.body.fn].level === 'composite';
-    const leaves = new Set<Prim>();
+    const leaves = new Map<Prim, Dim>();
+    const touch = (leaf: Prim, size: Dim): void => {
+      const before = leaves.get(leaf);
+      if (before === undefined || provablyLess(before, size)) leaves.set(leaf, size);
+    };
+    // A window of a larger memory, or a row read again and again.
+    const { body } = p;
+    const window = body.op === 'view' ? dims.productOf(p.shape.filter((_, i) => dims.keyOf(body.strides[i]) !== '0')) : null;
+    const within = (size: Dim): Dim => (window !== null && provablyLess(window, size) ? window : size);
     for (const src of p.srcs) {
       const inner = known.get(src)!;
       if (src.body.op === 'reduce' || isSingle(src) || src.body.op === 'input') {
-        leaves.add(src);
+        touch(src, within(dims.productOf(src.shape)));
         continue;
       }
       operations += inner.operations;
       composite ||= inner.composite;
-      for (const l of inner.leaves) leaves.add(l);
+      for (const [leaf, size] of inner.leaves) touch(leaf, within(size));
     }
     known.set(p, { operations: Math.min(operations, 1e6), leaves, composite });
   }
   return (p, roots) => {
     const c = known.get(p)!;
-    const large = [...c.leaves].filter((l) => !provablySmaller(l, p));
-    const reduced = [...c.leaves].some((l) => l.body.op === 'reduce' && roots.has(l));
+    const size = dims.productOf(p.shape);
+    const large = [...c.leaves].filter(([, reads]) => !provablyHalf(reads, size));
+    const reduced = [...c.leaves].some(([l]) => l.body.op === 'reduce' && roots.has(l));
     return {
       operations: c.operations,
       leaves: large.length,
@@ -154,11 +166,8 @@ function inlineCosts(order: readonly Prim[]): (p: Prim, roots: ReadonlySet<Prim>
   };
 }
 
-const provablySmaller = (leaf: Prim, than: Prim): boolean => {
-  const a = dims.productOf(leaf.shape);
-  const b = dims.productOf(than.shape);
-  return !dims.equal(a, b) && dims.provablyAtMost(dims.mul(a, 2), b);
-};
+const provablyLess = (a: Dim, b: Dim): boolean => !dims.equal(a, b) && dims.provablyAtMost(a, b);
+const provablyHalf = (reads: Dim, of: Dim): boolean => !dims.equal(reads, of) && dims.provablyAtMost(dims.mul(reads, 2), of);
 
 // ---- domains
 

@@ -114,6 +114,8 @@ export function rangeOf(index: Index): { low: Dim; high: Dim } | null {
 /** Quotient and remainder by a positive dim; both simplify where the ranges allow. */
 export function divide(index: Index, by: Dim): { quotient: Index; remainder: Index } {
   if (by === 1) return { quotient: index, remainder: constantIndex(0) };
+  // A dim without elements: nothing will be read at this index.
+  if (by === 0) return { quotient: constantIndex(0), remainder: constantIndex(0) };
   const whole: { atom: IndexAtom; factor: Dim }[] = [];
   const rest: { atom: IndexAtom; factor: Dim }[] = [];
   for (const t of index.terms) {
@@ -167,6 +169,8 @@ export function delinearize(flat: Index, shape: readonly Dim[]): Index[] {
   const out: Index[] = [];
   let rest = flat;
   let stride = dims.productOf(shape);
+  // Nothing is ever read of an empty array, and its strides say nothing.
+  if (stride === 0) return shape.map(() => constantIndex(0));
   for (const size of shape) {
     if (size === 1) {
       out.push(constantIndex(0));

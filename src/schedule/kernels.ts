@@ -2,16 +2,17 @@
  * Groups become steps: each group of roots one kernel over its domain, products a library step, scatters, stores and cats the few kernels
  * that write their pieces. The domain's axes are merged where every access allows it, so a chain over contiguous tensors is one flat loop.
  */
-import type { DType } from '../dtype/dtype.ts';
+import { type DType, float32, float64 } from '../dtype/dtype.ts';
 import { type Prim, type PrimType, rowMajor } from '../graph/prim.ts';
 import { topological } from '../graph/vjp.ts';
 import type { Axis, BufferDeclaration, Kernel, Statement } from '../kernel/ir.ts';
+import { scalarOps } from '../kernel/scalar.ts';
 import { scheduleKernel } from '../kernel/schedule.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
 import { Emitter, type Placement } from './emit.ts';
 import { type Domain, type Group, isRowLevel, operandWindow, positionIn, reduceAxesOf } from './fuse.ts';
-import { axisIndex, entangles, type Index, type LoopAxis, linear } from './index-map.ts';
+import { addIndex, axisIndex, entangles, type Index, type LoopAxis, linear, scaleIndex } from './index-map.ts';
 import type { HostOperand, HostStep, KernelStep, MatmulStep, Step } from './plan.ts';
 
 /** Where each root lies, and whether anybody reads it from there. */
@@ -73,9 +74,62 @@ function pointStep(
 ): KernelStep {
   const own = new Set(roots);
   const merged = mergeAxes(own, domain, stores, placements);
+  const plain = emitPoint(own, merged, stores, placements, place, [], 0);
+  const locals = rowLocals(roots, merged, placements);
+  // A kernel whose lanes run across rows has no row of its own to keep.
+  if (locals.length === 0 || hasSerialLoop(plain.kernel.body)) return plain;
+  const kept = emitPoint(own, merged, stores, placements, place, locals, plain.buffers.length);
+  return kept.buffers.length === plain.buffers.length ? kept : plain;
+}
+
+const hasSerialLoop = (body: readonly Statement[]): boolean =>
+  body.some((s) => s.kind === 'loop' && (s.axis.kind === 'serial' || hasSerialLoop(s.body)));
+
+const localBytes = 128 << 10;
+
+/**
+ * Roots of a row kernel that are worth being computed once a row and kept in scratch memory: those with a composite function in them that
+ * nobody stores (they are roots because several others read them: the exponentials of a softmax).
+ */
+function rowLocals(roots: readonly Prim[], domain: Domain, placements: Placements): Prim[] {
+  const width = dims.productOf(domain.cols);
+  if (domain.cols.length === 0 || typeof width !== 'number' || width < 16) return [];
+  const own = new Set(roots);
+  const found = topological(roots).filter(
+    (p) =>
+      own.has(p) &&
+      !placements.stored(p) &&
+      p.body.op !== 'reduce' &&
+      !isRowLevel(p, domain) &&
+      (p.dtype === float32 || p.dtype === float64) &&
+      isComposite(p, own, placements),
+  );
+  return found.reduce((sum, p) => sum + width * p.dtype.itemsize, 0) <= localBytes ? found : [];
+}
+
+/** Whether computing a root from what is in memory or is a root itself takes a composite function. */
+const isComposite = (root: Prim, own: ReadonlySet<Prim>, placements: Placements): boolean =>
+  topological([root], (p) => p !== root && (own.has(p) || placements.of(p) !== null || p.body.op === 'reduce')).some(
+    (p) => p.body.op === 'scalar' && scalarOps[p.body.fn].level === 'composite',
+  );
+
+function emitPoint(
+  own: ReadonlySet<Prim>,
+  merged: Domain,
+  stores: readonly PendingStore[],
+  placements: Placements,
+  place: string,
+  locals: readonly Prim[],
+  localBase: number,
+): KernelStep {
   const free = new Map<string, LoopAxis[]>();
   let reduceCols: LoopAxis[] = [];
-  const emitter: Emitter = newEmitter(own, placements, (p) => reduceAxesOf(p, merged, reduceCols, emitter, free));
+  const placedLocals = new Map<Prim, Placement>();
+  const emitter: Emitter = new Emitter({
+    placed: (p) => placedLocals.get(p) ?? (own.has(p) ? null : placements.of(p)),
+    reduceAxes: (p) => reduceAxesOf(p, merged, reduceCols, emitter, free),
+    localBase,
+  });
   const flat = merged.cols.length === 0 && merged.rows.length === 1;
   const rows = merged.rows.map((d, i) => emitter.axis(`i${i}`, d, flat ? 'vector' : 'grid'));
   const cols = merged.cols.map((d, i) => emitter.axis(`j${i}`, d, i === merged.cols.length - 1 ? 'vector' : 'serial'));
@@ -83,6 +137,33 @@ function pointStep(
   const rowStores: Statement[] = [];
   const colStores: Statement[] = [];
   const written = new Set<number>();
+  const localLoops: Statement[] = [];
+  for (const p of locals) {
+    // The position in the row: the flat one without the row's own part.
+    const width = dims.productOf(merged.cols);
+    const rowStart = linear(
+      rows.map(axisIndex),
+      rowMajor(merged.rows).map((s) => dims.mul(s, width)),
+    );
+    const along = new Set([...cols, ...reduceCols].map((a) => a.id));
+    const position = (indices: readonly Index[]): Index | null => {
+      const flat = addIndex(linear(indices, rowMajor(p.shape)), scaleIndex(rowStart, -1));
+      const inRow = flat.offset === 0 && flat.terms.every((t) => t.atom.kind === 'axis' && along.has(t.atom.axis.id));
+      return inRow ? flat : null;
+    };
+    const indices = positionIn(p.shape, [...rows, ...cols]);
+    const index = position(indices);
+    if (index === null) continue;
+    const value = emitter.at(p, indices);
+    const id = -2 - placedLocals.size;
+    localLoops.push(
+      ...nest(cols, [
+        { kind: 'store', buffer: emitter.buffer(id, p.dtype), index: emitter.index(index), value, mask: null, combine: null },
+      ]),
+    );
+    placedLocals.set(p, { buffer: id, strides: [], position, anchor: linear(rows.map(axisIndex), rowMajor(merged.rows)) });
+    emitter.forget();
+  }
   for (const store of stores) {
     const rowLevel = isRowLevel(store.prim, merged);
     const indices = positionIn(store.prim.shape, rowLevel ? rows : [...rows, ...cols]);
@@ -97,11 +178,14 @@ function pointStep(
   if (merged.cols.length === 0 && !flat && inner.length > 0) inner[0].axis.kind = 'vector';
   const body =
     merged.cols.length > 0
-      ? [...rowStores, ...(colStores.length > 0 ? nest(inner, colStores) : [])]
+      ? [...localLoops, ...rowStores, ...(colStores.length > 0 ? nest(inner, colStores) : [])]
       : flat || inner.length === 0
         ? rowStores
         : nest(inner, rowStores);
-  return finish(emitter, gridAxes, body, written, `${stores[0].prim.body.op}_${stores[0].prim.id}`, place);
+  const localBuffers = [...placedLocals.keys()].map(
+    (p): BufferDeclaration => ({ dtype: p.dtype, access: 'local', elements: dims.toNumber(dims.productOf(merged.cols), 'a row') }),
+  );
+  return finish(emitter, gridAxes, body, written, `${stores[0].prim.body.op}_${stores[0].prim.id}`, place, false, localBuffers);
 }
 
 const nest = (axes: readonly LoopAxis[], body: readonly Statement[]): Statement[] =>
@@ -115,13 +199,14 @@ function finish(
   name: string,
   place: string,
   combined = false,
+  locals: readonly BufferDeclaration[] = [],
 ): KernelStep {
   const axes: Axis[] = grid.filter((a) => a.extent !== 1).map((a) => a.axis);
   const buffers: BufferDeclaration[] = emitter.buffers.map((_, i) => ({
     dtype: emitter.bufferTypes[i],
     access: written.has(i) ? (combined || emitter.loaded.has(i) ? 'readwrite' : 'write') : 'read',
   }));
-  const kernel: Kernel = { name, buffers, params: emitter.params.map((p) => p.type), grid: axes, body };
+  const kernel: Kernel = { name, buffers: [...buffers, ...locals], params: emitter.params.map((p) => p.type), grid: axes, body };
   return { kind: 'kernel', kernel: scheduleKernel(kernel), buffers: emitter.buffers, params: emitter.params, place };
 }
 
@@ -182,7 +267,11 @@ const usesPositions = (stores: readonly PendingStore[]): boolean =>
 /** Where the operand of a product or library function lies. */
 function operandInMemory(o: Prim, placements: Placements): { buffer: number; strides: readonly Dim[]; offset: Dim } {
   const own = placements.of(o);
-  const window = own ? { base: o, strides: own.strides, offset: 0 as Dim } : operandWindow(o, (base) => placements.of(base)?.strides ?? rowMajor(base.shape));
+  const window = own ? { base: o, strides: own.strides, offset: 0 as Dim } : operandWindow(
+        o,
+        (p) => placements.of(p) !== null,
+        (base) => placements.of(base)?.strides ?? rowMajor(base.shape),
+      );
   const at = window && placements.of(window.base);
   if (!window || !at) throw new Error('internal: an operand is not in memory');
   return { buffer: at.buffer, strides: window.strides, offset: window.offset };

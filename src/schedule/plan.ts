@@ -29,7 +29,7 @@ export interface MatrixOperand {
 export interface KernelStep {
   readonly kind: 'kernel';
   readonly kernel: Kernel;
-  /** Program buffer of each of the kernel's buffers. */
+  /** Program buffer of each of the kernel's buffers, locals (which come last) left out. */
   readonly buffers: readonly number[];
   readonly params: readonly ParamSource[];
   readonly place: string;
@@ -89,6 +89,7 @@ export function accessOf(step: Step): StepAccess {
   const reads: number[] = [];
   const writes: number[] = [];
   step.kernel.buffers.forEach((b, i) => {
+    if (b.access === 'local') return;
     if (b.access !== 'write') reads.push(step.buffers[i]);
     if (b.access !== 'read') writes.push(step.buffers[i]);
   });

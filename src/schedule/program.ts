@@ -17,6 +17,7 @@ import { assemble } from './assemble.ts';
 import { type Captured, numberLayout } from './capture.ts';
 import { lowerComplex } from './complex.ts';
 import type { ProgramPlan } from './plan.ts';
+import { shareEqual } from './share.ts';
 import { bind, constantPattern, generalize, type Pattern } from './symbols.ts';
 
 export interface Program {
@@ -104,7 +105,7 @@ export class ProgramCache {
 
   #build(captured: Captured, pattern: Pattern, reason: string): Program {
     const begin = performance.now();
-    const { plan, donated, sizes } = assemble(lowerComplex(traceProgram(captured, pattern.dims), captured.outputs), captured);
+    const { plan, donated, sizes } = assemble(shareEqual(lowerComplex(traceProgram(captured, pattern.dims), captured.outputs), captured.outputs), captured);
     const executable = this.backend.compile(plan);
     const program: Program = {
       id: nextProgram++,
@@ -194,12 +195,11 @@ function traceProgram(captured: Captured, numbers: readonly Dim[]): TracedProgra
   });
   const memoryOrder = new Map<Value, Prim>();
   let at = 0;
-  let scalar = 0;
   const take = (n: number): readonly Dim[] => {
     at += n;
     return numbers.slice(at - n, at);
   };
-  for (const node of captured.nodes) {
+  captured.nodes.forEach((node, nodeIndex) => {
     const { signature } = node;
     const offsets = take(signature.inputs.length);
     const inputs = signature.inputs.map((view, i) => {
@@ -223,14 +223,14 @@ function traceProgram(captured: Captured, numbers: readonly Dim[]): TracedProgra
     const callDims = take(signature.dims.length);
     const outShapes = signature.outs.map((v) => ({ shape: take(v.ndim), strides: take(v.ndim) }));
     const operator: Operator = signature.operator;
-    const params = (operator.paramTypes?.(signature.constants) ?? []).map((t) => param(scalar++, t));
+    const params = (operator.paramTypes?.(signature.constants) ?? []).map((t, i) => param(captured.firstScalar[nodeIndex] + i, t));
     const traced = traceCall(operator, inputs, { constants: signature.constants, dims: callDims, params }, signature.needs);
     [...traced.outputs, ...traced.hidden].forEach((prim, i) => {
       const value = node.outs[i];
       values.set(value, { value, prim, ...outShapes[i], place: node.place });
       if (!places.has(prim)) places.set(prim, node.place);
     });
-  }
+  });
   return { values, externals, places };
 }
 

@@ -5,12 +5,14 @@
  * only an operator's inside, a backward, or a module's forward has seen stay temporaries. It never asks the collector what is alive: the same
  * loop gives the same programs. A presumed-dead value that is read after all is computed again from its sources, if they are still there.
  */
+import { OutOfMemoryError } from '../backend/cpu/memory.ts';
 import type { Backend } from '../backend/interface.ts';
 import type { Node, Value } from '../graph/node.ts';
-import { capture } from '../schedule/capture.ts';
+import { type Captured, capture } from '../schedule/capture.ts';
 import type { ProgramCache } from '../schedule/program.ts';
 import { flags } from '../util/flags.ts';
-import { isHolding, keepPlace } from './scope.ts';
+import { atCall, type DataCheck, decodeFault, failureOf, markFailed, nameOf, WriteLog } from './recovery.ts';
+import { forgetCandidates, isHolding, keepPlace, keepTheLiving } from './scope.ts';
 
 /** Small deterministic generator for the flag `flush=random:SEED`. */
 function randomFlush(): () => boolean {
@@ -26,6 +28,9 @@ function randomFlush(): () => boolean {
   };
 }
 const flushNow = randomFlush();
+
+/** The operator of a condition on indices (`ops/host-index.ts`). */
+export const indexCheckName = 'index_check';
 
 export class Engine {
   readonly programs: ProgramCache;
@@ -43,8 +48,21 @@ export class Engine {
     return this.#pending.length;
   }
 
+  /** In-place writes, in case that what they wrote cannot be computed. */
+  readonly writes: WriteLog = new WriteLog();
+  #checks: DataCheck[] = [];
+  /** Checks asked for by a call that is not recorded yet. */
+  #unnamed = false;
+
+  /** A condition that is looked at before anything that is pending now, or comes later, is stored. The next call is the one that it is about. */
+  addCheck(value: Value, error: (at: number) => Error): void {
+    this.#checks.push({ value, error, call: null });
+    this.#unnamed = true;
+  }
+
   /** Adds a call. May flush: in the debug modes, or when four times too much is pending. */
   submit(node: Node): void {
+    if (this.#unnamed) this.#nameChecks(node);
     this.#pending.push(node);
     for (const out of node.outs) this.#pendingBytes += out.size * out.dtype.itemsize;
     if (flags.flush !== 'lazy' && (flags.flush === 'eager' || flushNow())) {
@@ -72,30 +90,126 @@ export class Engine {
     if (this.#armed) this.flush();
   }
 
+  #nameChecks(node: Node): void {
+    if (node.signature.operator.name === indexCheckName) return;
+    for (const check of this.#checks) check.call ??= node;
+    this.#unnamed = false;
+  }
+
   /** Computes what is pending, and `asked` in any case. */
   flush(asked: Value | null = null): void {
-    // In the middle of a call (a backward, an in-place write) results that no handle shows are still needed.
-    const keepAll = isHolding() || this.#midCall;
-    const wanted = (v: Value): boolean =>
-      v === asked || v.savedBy > 0 || (v.visible && v.presumedDead === null) || (keepAll && v.presumedDead === null);
-    const roots: Node[] = [];
-    for (const node of this.#pending) if (node.outs.some(wanted)) roots.push(node);
-    if (asked !== null && asked.buffer === null && asked.node !== null && !asked.node.pending) roots.push(asked.node);
-    const nodes = this.#collect(roots);
-    if (nodes.length > 0) {
-      const captured = capture(
-        nodes,
-        (v) => v.buffer === null && wanted(v),
-        (v) => !v.visible && v.savedBy === 0,
-      );
-      this.programs.run(captured);
+    if (this.#checks.length > 0) this.#runChecks();
+    try {
+      this.#flushAll(asked);
+    } catch (error) {
+      if (this.#pending.length > 0) this.#recover(error as Error);
+      throw error;
     }
+    this.writes.clear();
+  }
+
+  /** Computes the conditions and what they need, before any memory is written over; throws for the first that does not hold. */
+  #runChecks(): void {
+    const checks = this.#checks;
+    const open = checks.filter((c) => c.value.buffer === null);
+    this.#runPart(
+      open.map((c) => c.value.node!),
+      new Set(open.map((c) => c.value)),
+    );
+    this.#checks = [];
+    for (const { value, error, call } of checks) {
+      const bytes = this.backend.read(value.buffer!, 0, 8);
+      const code = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(0, true));
+      if (code === 0) continue;
+      const found = atCall(error(decodeFault(code)), call);
+      this.#abandon(value.node!.sequence, found);
+      throw found;
+    }
+  }
+
+  /** Computes `roots` alone: what others will want of it is stored, nothing is written over. */
+  #runPart(roots: readonly Node[], extra: ReadonlySet<Value>): void {
+    const nodes = this.#collect(roots, null);
+    if (nodes.length === 0) return;
+    const inside = new Set(nodes);
+    const needed = new Set(extra);
+    for (const node of this.#pending)
+      if (!inside.has(node)) for (const src of node.srcs ?? []) if (src.node !== null && inside.has(src.node)) needed.add(src);
+    this.programs.run(
+      capture(
+        nodes,
+        (v) => v.buffer === null && (needed.has(v) || this.#wanted(v, null)),
+        () => false,
+      ),
+    );
+    this.#pending = this.#pending.filter((node) => !inside.has(node));
+    for (const node of nodes) settle(node);
+  }
+
+  /** A flush failed. Without memory for all at once, calls are computed one by one up to the one that fails; then the engine is as it was before that call. */
+  #recover(error: Error): void {
+    if (!(error instanceof OutOfMemoryError)) {
+      this.#abandon(0, error);
+      return;
+    }
+    for (const node of [...this.#pending]) {
+      if (!node.pending) continue;
+      try {
+        this.#runPart([node], new Set(node.outs));
+      } catch (failure) {
+        this.#abandon(node.sequence, failure as Error);
+        throw failure instanceof OutOfMemoryError ? atCall(failure, node) : failure;
+      }
+    }
+    this.#pendingBytes = 0;
+  }
+
+  /** Calls from `sequence` on count as never made. */
+  #abandon(sequence: number, error: Error): void {
+    this.#pending = this.#pending.filter((node) => {
+      if (node.sequence < sequence) return true;
+      markFailed(node, error);
+      node.pending = false;
+      node.srcs = null;
+      return false;
+    });
+    this.#checks = this.#checks.filter((c) => c.value.node!.sequence < sequence);
+    this.writes.undo(sequence);
+  }
+
+  #flushAll(asked: Value | null): void {
+    let nodes = this.#nodesFor(asked);
+    if (nodes.length > 0) {
+      // Is what a young module's program would not store really dead?
+      if (keepTheLiving()) nodes = this.#nodesFor(asked);
+      this.programs.run(this.#capture(nodes, asked));
+    }
+    forgetCandidates();
     const pending = this.#pending;
     this.#pending = [];
     this.#pendingBytes = 0;
     this.#armed = false;
     for (const node of pending) settle(node);
     for (const node of nodes) settle(node);
+  }
+
+  #wanted(v: Value, asked: Value | null): boolean {
+    if (v === asked || v.savedBy > 0) return true;
+    // In the middle of a call (a backward, an in-place write) results that no handle shows are still needed.
+    return v.presumedDead === null && (v.visible || isHolding() || this.#midCall);
+  }
+  #nodesFor(asked: Value | null): Node[] {
+    const roots: Node[] = [];
+    for (const node of this.#pending) if (node.outs.some((v) => this.#wanted(v, asked))) roots.push(node);
+    if (asked !== null && asked.buffer === null && asked.node !== null && !asked.node.pending) roots.push(asked.node);
+    return this.#collect(roots, asked);
+  }
+  #capture(nodes: readonly Node[], asked: Value | null): Captured {
+    return capture(
+      nodes,
+      (v) => v.buffer === null && this.#wanted(v, asked),
+      (v) => !v.visible && v.savedBy === 0,
+    );
   }
 
   /** The value in memory: flushes if it must be computed. */
@@ -109,23 +223,60 @@ export class Engine {
   }
 
   /** Nodes to run for `roots`, sources first, in the order of the calls. */
-  #collect(roots: readonly Node[]): Node[] {
+  #collect(roots: readonly Node[], asked: Value | null): Node[] {
     const seen = new Set<Node>(roots);
     const stack = [...roots];
+    /** The presumed-dead value, nearest to what was asked for, by way of which a node is needed. */
+    const needed = new Map<Node, Value>();
+    if (asked !== null && asked.presumedDead !== null) needed.set(asked.node!, asked);
     while (stack.length > 0) {
       const node = stack.pop()!;
-      if (node.srcs === null) throw lost(node);
-      for (const src of node.srcs) {
-        if (src.buffer !== null) continue;
-        if (src.node === null) throw lost(node);
-        if (!seen.has(src.node)) {
-          seen.add(src.node);
-          stack.push(src.node);
-        }
+      if (isLost(node)) {
+        this.#dropLost();
+        throw lostError(failureOf(node) !== undefined ? node.outs[0] : (needed.get(node) ?? asked ?? node.outs[0]));
+      }
+      for (const src of node.srcs!) {
+        if (src.buffer !== null || seen.has(src.node!)) continue;
+        const by = needed.get(node) ?? (src.presumedDead !== null ? src : undefined);
+        if (by !== undefined) needed.set(src.node!, by);
+        seen.add(src.node!);
+        stack.push(src.node!);
       }
     }
     return [...seen].sort((a, b) => a.sequence - b.sequence);
   }
+
+  /** Forgets pending calls that can never be computed: each says so when it is read, and no other call has to. */
+  #dropLost(): void {
+    const lost = new Set<Node>();
+    const dependsOnLost = (node: Node): boolean =>
+      isLost(node) || node.srcs!.some((src) => src.buffer === null && (lost.has(src.node!) || (!src.node!.pending && reachesLost(src.node!))));
+    this.#pending = this.#pending.filter((node) => {
+      if (!dependsOnLost(node)) return true;
+      lost.add(node);
+      node.pending = false;
+      node.srcs = null;
+      return false;
+    });
+  }
+}
+
+/** True if a source is gone: its memory was overwritten, or what it was computed from was released. */
+const isLost = (node: Node): boolean => node.srcs === null || node.srcs.some((src) => src.buffer === null && src.node === null);
+
+function reachesLost(node: Node): boolean {
+  const seen = new Set<Node>([node]);
+  const stack = [node];
+  while (stack.length > 0) {
+    const n = stack.pop()!;
+    if (isLost(n)) return true;
+    for (const src of n.srcs!)
+      if (src.buffer === null && !seen.has(src.node!)) {
+        seen.add(src.node!);
+        stack.push(src.node!);
+      }
+  }
+  return false;
 }
 
 /** After a flush: results in memory need no sources; what nobody can ask for again lets go of them too. */
@@ -134,12 +285,14 @@ function settle(node: Node): void {
   if (node.outs.every((v) => v.buffer !== null || !v.visible)) node.srcs = null;
 }
 
-function lost(node: Node): Error {
-  const shape = `[${node.signature.outs[0].shape.join(', ')}]`;
-  const position = node.outs.find((v) => v.presumedDead !== null)?.presumedDead ?? node.place;
+function lostError(value: Value): Error {
+  const failure = failureOf(value.node!);
+  if (failure !== undefined) return new Error(`The result of ${nameOf(value.node!)} was never computed, because of an error before: ${failure}`);
+  const { signature, place } = value.node!;
+  const position = value.presumedDead ?? place;
   keepPlace(position);
   return new Error(
-    `The result of ${node.signature.operator.name} (shape ${shape}, made in ${position}) was presumed unused after the module's call returned, and what it was computed from has since been overwritten.\n` +
+    `The result of ${signature.operator.name} (shape [${signature.outs[value.index].shape.join(', ')}], made in ${position}) was presumed unused after the module's call returned, and what it was computed from has since been overwritten.\n` +
       'From now on this position is kept. To keep it from the first step, wrap it in torch.keep(x) inside forward, or return it.',
   );
 }

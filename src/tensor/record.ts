@@ -6,6 +6,7 @@
  */
 
 import { modes } from '../autograd/modes.ts';
+import { savesResult } from '../autograd/saved-results.ts';
 import { Edge, type EdgeTarget, type SavedValue, Tape } from '../autograd/tape.ts';
 import { Node, type Signature, Value } from '../graph/node.ts';
 import { formalParams, formals, type Operator, traceCall } from '../graph/operator.ts';
@@ -45,8 +46,8 @@ export interface CallOptions {
   readonly constants?: Constants;
   readonly dims?: readonly number[];
   readonly params?: readonly (number | bigint)[];
-  /** The tensor that output 0 will replace (an in-place write): its memory may be taken over. */
-  readonly donor?: Tensor;
+  /** The tensors that the outputs will replace (in-place writes): their memory may be taken over. */
+  readonly donors?: readonly Tensor[];
   /** Results are nobody's handles (backward): they are temporaries unless somebody makes them visible. */
   readonly hidden?: boolean;
   /** Device for calls without inputs. */
@@ -77,7 +78,7 @@ function submitCall(signature: Signature, inputs: readonly Tensor[], options: Ca
     srcs,
     offsets,
     params,
-    (options.donor ?? writeTarget())?.storage.value ?? null,
+    donorsOf(options.donors),
     currentScope() === null ? '' : currentPlace(),
   );
   const views = signature.outs;
@@ -94,8 +95,27 @@ function submitCall(signature: Signature, inputs: readonly Tensor[], options: Ca
     else if (currentScope() !== null) noteResult(out);
     outputs[i] = out;
   }
+  if (tapes !== null && savesResult.has(signature.operator.name)) watchResults(tapes, signature, outputs);
   engineOf(signature.device).submit(node);
   return outputs;
+}
+
+/** From now on a write into a result that PyTorch saves is an error in backward. */
+function watchResults(edge: Edge, signature: Signature, outputs: readonly Tensor[]): void {
+  let at = 0;
+  for (const s of signature.saved) {
+    if (s.from === 'grad') continue;
+    const saved = edge.saved![at++];
+    if (s.from !== 'output' || s.index >= outputs.length) continue;
+    saved.version = outputs[s.index].version;
+    saved.tape = new Tape(edge, s.index, null);
+  }
+}
+
+function donorsOf(given: readonly Tensor[] | undefined): readonly Value[] | null {
+  if (given !== undefined) return given.map((t) => t.storage.value);
+  const target = writeTarget();
+  return target === null ? null : [target.storage.value];
 }
 
 /** Where the gradient of this tensor goes now. */
@@ -115,11 +135,12 @@ function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], p
         throw new Error(
           'Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor and use it in autograd.',
         );
-      const version = s.extra ? null : t.version;
-      saved.push({ value: t.storage.value, view: t.view_, offset: t.offset, version, count: t.version.count, what: '' });
+      // An in-place call saves what its own tensor was before it: PyTorch keeps a copy.
+      const version = s.extra || (s.index === 0 && t === writeTarget()) ? null : t.version;
+      saved.push({ value: t.storage.value, view: t.view_, offset: t.offset, version, count: t.version.count, tape: t.tape });
     } else {
       const at = s.from === 'output' ? s.index : signature.visible + s.index;
-      saved.push({ value: node.outs[at], view: signature.outs[at], offset: 0, version: null, count: 0, what: s.from });
+      saved.push({ value: node.outs[at], view: signature.outs[at], offset: 0, version: null, count: 0, tape: null });
     }
     saved[saved.length - 1].value.savedBy++;
   }
@@ -134,7 +155,9 @@ function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], p
 }
 
 /** `log_softmax` -> `LogSoftmaxBackward0`, as PyTorch names its autograd nodes. */
-export const backwardName = (operator: string): string =>
+export const backwardName = (operator: string): string => ownNames[operator] ?? classOf(operator);
+const ownNames: Readonly<Record<string, string>> = { copy: 'CopyBackwards', copy_slices: 'CopySlices' };
+const classOf = (operator: string): string =>
   `${operator
     .split(/[._]/)
     .filter((w) => w !== '')
@@ -234,7 +257,7 @@ function patternOf(
     operatorId.set(operator, id);
   }
   const form = (v: View): string =>
-    `${v.dtype.id}${v.shape.map((d, i) => (d < 2 ? d : v.strides[i] === 0 ? 'b' : v.strides[i] === 1 ? 'u' : 'n')).join('')}`;
+    `${v.dtype.id}:${v.shape.map((d, i) => (d < 2 ? d : v.strides[i] === 0 ? 'b' : v.strides[i] === 1 ? 'u' : 'n')).join('')}`;
   const key = `${id}|${constants.id}|${views.map(form)}|${callDims}|${needs}|${outs.map(form)}`;
   let pattern = patterns.get(key);
   if (pattern === undefined) {

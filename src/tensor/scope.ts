@@ -3,6 +3,7 @@
  *
  * A position is (module path, n-th call in it). A position that was read after it had been presumed dead is kept from then on.
  */
+import { collectGarbage } from '../backend/tracked-memory.ts';
 import type { Value } from '../graph/node.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -13,19 +14,35 @@ export function keepPlace(position: string): void {
   kept.add(position);
 }
 
+/** Values that `torch.keep` was called for: never presumed dead. */
+const keptValues = new WeakSet<Value>();
+
+/** Says that `x` will be read after the module's call that makes it has returned, though nothing reaches it: it is stored like any other. */
+export function keep<T extends Tensor>(x: T): T {
+  keptValues.add(x.storage.value);
+  x.storage.value.presumedDead = null;
+  return x;
+}
+
 export interface ModuleScope {
   /** Tensors made since the outermost call began, with their positions. */
   readonly made: { tensor: Tensor; position: string }[];
   readonly path: string[];
   readonly calls: Map<string, number>;
+  /** What hooks have been given: they may have kept it. */
+  readonly shown: unknown[];
+  readonly young: boolean;
 }
 
 let current: ModuleScope | null = null;
 
 export const currentScope = (): ModuleScope | null => current;
 
-export function openScope(): ModuleScope {
-  current = { made: [], path: [], calls: new Map() };
+/** Opens the scope of a call of `root`, the outermost module. */
+export function openScope(root?: object): ModuleScope {
+  const calls = root === undefined ? youngCalls + 1 : (callsOf.get(root) ?? 0) + 1;
+  if (root !== undefined && calls <= youngCalls) callsOf.set(root, calls);
+  current = { made: [], path: [], calls: new Map(), shown: [], young: calls <= youngCalls };
   return current;
 }
 export function closeScope(): void {
@@ -44,12 +61,44 @@ export function noteResult(tensor: Tensor): void {
   current.made.push({ tensor, position: `${path}#${n}` });
 }
 
+/** Handles on presumed-dead values of a young module: whether they are alive is asked at the flush that would drop them. */
+interface Candidate {
+  readonly handle: WeakRef<Tensor>;
+  readonly value: Value;
+  readonly position: string;
+}
+let candidates: Candidate[] = [];
+/** A module is young in its first calls, whose programs are still being compiled: weak references cost, and keep their targets to the end of the job. */
+const callsOf = new WeakMap<object, number>();
+const youngCalls = 2;
+
+/** Before a flush: positions whose values somebody still holds are kept from now on, these values too. True if there were any. */
+export function keepTheLiving(): boolean {
+  const asked = candidates.filter((c) => c.value.presumedDead !== null && c.value.buffer === null);
+  candidates = [];
+  if (asked.length === 0 || !collectGarbage()) return false;
+  let found = false;
+  for (const { handle, value, position } of asked) {
+    if (handle.deref() === undefined) continue;
+    keepPlace(position);
+    value.presumedDead = null;
+    found = true;
+  }
+  return found;
+}
+/** After a flush nobody needs to ask any more. */
+export function forgetCandidates(): void {
+  if (candidates.length > 0) candidates = [];
+}
+
 /** At the return of the outermost module: what was made inside and is not reachable is presumed dead. */
 export function presumeDead(scope: ModuleScope, reachable: ReadonlySet<unknown>): void {
   for (const { tensor, position } of scope.made) {
     if (reachable.has(tensor.storage) || kept.has(position)) continue;
     const value: Value = tensor.storage.value;
-    if (value.buffer === null) value.presumedDead = position;
+    if (value.buffer !== null || keptValues.has(value)) continue;
+    value.presumedDead = position;
+    if (scope.young) candidates.push({ handle: new WeakRef(tensor), value, position });
   }
 }
 

@@ -5,6 +5,7 @@ import { modes } from '../autograd/modes.ts';
 import { canCast, scalarTypeName } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { broadcastShapes, isNonOverlapping, makeView } from '../shape/view.ts';
+import { engineOf } from './devices.ts';
 import { constantsOf, record } from './record.ts';
 import { writing } from './scope.ts';
 import { Tensor } from './tensor.ts';
@@ -43,8 +44,25 @@ const isWhole = (t: Tensor): boolean =>
 export function writeInto(self: Tensor, compute: () => Tensor): Tensor {
   checkWritable(self);
   const result = writing(self, compute);
+  const { version } = result;
   assign(self, result);
+  // What the call saved of its result is what `self` now holds.
+  for (const s of result.tape.edge?.saved ?? [])
+    if (s.version === version) {
+      s.version = self.version;
+      s.count = self.version.count;
+    }
   return self;
+}
+
+/** The same for many tensors that one call computes: result i goes into tensor i. */
+export function writeAll(selves: readonly Tensor[], compute: () => readonly Tensor[]): void {
+  if (selves.length === 0) return;
+  for (const self of selves) checkWritable(self);
+  const results = writing(selves[0], compute);
+  selves.forEach((self, i) => {
+    assign(self, results[i]);
+  });
 }
 
 /** Writes a result into the tensor given as `out`, which takes the result's shape first if it has another. */
@@ -83,7 +101,6 @@ export function assign(self: Tensor, value: Tensor): void {
     isWhole(self) &&
     fits &&
     isWhole(value) &&
-    value.storage.value.buffer === null &&
     value.storage.value.node !== null &&
     value !== self &&
     !heldElsewhere(value);
@@ -91,10 +108,12 @@ export function assign(self: Tensor, value: Tensor): void {
     fitted = record(fit as never, [value], {
       constants: constantsOf(`fit:${shape.length}:${self.dtype.name}`, () => ({ rank: shape.length, dtype: self.dtype })),
       dims: [...shape],
-      donor: self,
+      donors: [self],
       hidden: true,
     })[0];
-  if (isWhole(self)) replace(self, fitted);
+  // What overwrites a tracked tensor with untracked numbers is still on the tape: the gradient ends there in zeros.
+  const cutsOff = modes.grad && self.tape.edge !== null && fitted.tape.edge === null;
+  if (isWhole(self) && !cutsOff) replace(self, fitted);
   else {
     const { value: whole } = self.storage;
     // A window of another dtype (real parts of complex memory) counts the memory in its own elements.
@@ -103,7 +122,7 @@ export function assign(self: Tensor, value: Tensor): void {
     const memory = new Tensor(self.storage, flat, 0, self.tape, self.version);
     replace(
       self,
-      record(storeWindow as never, [memory, fitted], { dims: [...self.view_.strides, self.offset], donor: self, hidden: true })[0],
+      record(storeWindow as never, [memory, fitted], { dims: [...self.view_.strides, self.offset], donors: [self], hidden: true })[0],
     );
   }
   self.version.count++;
@@ -114,6 +133,7 @@ const heldElsewhere = (value: Tensor): boolean => value.storage.value.visible;
 
 function replace(self: Tensor, made: Tensor): void {
   const { storage } = self;
+  engineOf(self.device).writes.note(storage, storage.value, made.storage.value);
   storage.value.visible = false;
   storage.value = made.storage.value;
   storage.value.visible = true;

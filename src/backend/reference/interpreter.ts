@@ -7,7 +7,8 @@
  */
 
 import type { StorageArray } from '../../dtype/codec.ts';
-import { decode, encodeInto, viewArray } from '../../dtype/codec.ts';
+import { decode, encodeInto, makeArray, viewArray } from '../../dtype/codec.ts';
+import { freeAxes } from '../../kernel/expression.ts';
 import type { Axis, Expr, Kernel, ReduceExpr, Statement, StoreStatement } from '../../kernel/ir.ts';
 import { noIndex, reduceIdentity } from '../../kernel/reduce-identity.ts';
 import type { Value } from '../../kernel/scalar-reference.ts';
@@ -94,7 +95,7 @@ export function compileReference(kernel: Kernel): ReferenceKernel {
       case 'load': {
         const index = compile(e.index);
         const mask = e.mask === null ? null : compile(e.mask);
-        const free = new Set([...index.free, ...(mask?.free ?? [])]);
+        const free = new Set([...index.free, ...(mask?.free ?? []), ...freeAxes(e)]);
         const dtype = kernel.buffers[e.buffer].dtype;
         const cast = castReference(dtype.compute, e.type);
         const zero = castReference('i32', e.type === 'index' ? 'i32' : e.type)(0);
@@ -237,7 +238,7 @@ export function compileReference(kernel: Kernel): ReferenceKernel {
   const body = compileBody(kernel.body);
   return {
     run(buffers, values, begin, end) {
-      arrays = kernel.buffers.map((b, i) => viewArray(b.dtype, buffers[i]));
+      arrays = kernel.buffers.map((b, i) => (b.access === 'local' ? makeArray(b.dtype, b.elements!) : viewArray(b.dtype, buffers[i])));
       params = values;
       epoch = ++clock;
       const counts = extents.map((x) => x.run() as number);
@@ -252,7 +253,7 @@ export function compileReference(kernel: Kernel): ReferenceKernel {
       }
       kernel.buffers.forEach((b, i) => {
         // viewArray copies bytes that are not aligned
-        if (b.access !== 'read' && arrays[i].buffer !== buffers[i].buffer)
+        if (b.access !== 'read' && b.access !== 'local' && arrays[i].buffer !== buffers[i].buffer)
           buffers[i].set(new Uint8Array(arrays[i].buffer, arrays[i].byteOffset, buffers[i].length));
       });
     },

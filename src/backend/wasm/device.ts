@@ -7,12 +7,20 @@
 import { type DType, float32 } from '../../dtype/dtype.ts';
 import type { Buffer } from '../../graph/node.ts';
 import { decomposeKernel } from '../../kernel/decompose.ts';
-import type { Kernel } from '../../kernel/ir.ts';
+import { type Kernel, localOffset } from '../../kernel/ir.ts';
 import { lowerKernel, touchesWide } from '../../kernel/lower.ts';
 import { printKernel } from '../../kernel/print.ts';
 import { printVectorKernel } from '../../kernel/print-vector.ts';
 import type { VectorKernel } from '../../kernel/vector-ir.ts';
-import { gridCount, type HostStep, type KernelStep, type MatmulStep, type ProgramPlan, type Step, workPerItem } from '../../schedule/plan.ts';
+import {
+  gridCount,
+  type HostStep,
+  type KernelStep,
+  type MatmulStep,
+  type ProgramPlan,
+  type Step,
+  workPerItem,
+} from '../../schedule/plan.ts';
 import * as dims from '../../shape/dim.ts';
 import { ArenaMemory } from '../arena-memory.ts';
 import { type MatmulBlock, ProgramArguments } from '../arguments.ts';
@@ -243,6 +251,7 @@ class WasmExecutable implements Executable {
         scratchBytes = Math.max(scratchBytes, block.scratchBytes);
         return { fn, args, count: block.count, grain: block.grain };
       }
+      scratchBytes = Math.max(scratchBytes, localOffset(step.kernel.buffers));
       const count = gridCount(step, symbols);
       const pieces = Math.min(mostPieces, Math.floor((count * workPerItem(step, symbols)) / leastWork));
       const vector = step.kernel.grid.at(-1)?.kind === 'vector';
@@ -251,7 +260,8 @@ class WasmExecutable implements Executable {
     for (const i of order) {
       const step = this.#steps[i];
       // Host steps run after the kernels before them in the order of stages, and before those of later stages.
-      if (segments.at(-1)!.hosts.length > 0 && (step.kind !== 'host' || this.#plan.stages[i] !== stage)) segments.push({ tasks: [], hosts: [] });
+      if (segments.at(-1)!.hosts.length > 0 && (step.kind !== 'host' || this.#plan.stages[i] !== stage))
+        segments.push({ tasks: [], hosts: [] });
       stage = this.#plan.stages[i];
       if (step.kind === 'host') segments.at(-1)!.hosts.push(step);
       else segments.at(-1)!.tasks.push(taskOf(i, step));

@@ -6,7 +6,9 @@
  * all lanes are on, else one conditional access per lane, so that memory of the other lanes is never touched.
  * Not here: scheduling, composite operations, memory management.
  */
+
 import type { DTypeName } from '../../dtype/dtype.ts';
+import { argumentCount, localOffset } from '../../kernel/ir.ts';
 import type { Address, ElementName, IndexOperand, Register, StatementOf, VectorKernel, VectorStatement } from '../../kernel/vector-ir.ts';
 import { elementSizes } from '../../kernel/vector-ir.ts';
 import { EmitContext } from './emit-context.ts';
@@ -132,7 +134,7 @@ class Emitter {
     return 0;
   }
   #word(slot: number): number {
-    return (this.#kernel.buffers.length + slot) * 8;
+    return (argumentCount(this.#kernel.buffers) + slot) * 8;
   }
 
   #active(count: IndexOperand | null, mask: Register | null): Active {
@@ -486,6 +488,13 @@ class Emitter {
     const f = this.#f;
     switch (s.kind) {
       case 'buffer':
+        if (this.#kernel.buffers[s.slot].access === 'local') {
+          f.get(3);
+          f.i32(localOffset(this.#kernel.buffers, s.slot));
+          f.op('i32.add');
+          e.set(s.dst);
+          return;
+        }
         f.get(0);
         f.memory('i32.load', s.slot * 8);
         e.set(s.dst);

@@ -62,8 +62,7 @@ export function sortPositions(row: Row, positions: Int32Array, descending: boole
   if (n < 2) return;
   const { low, high } = keysOf(row, descending);
   if (n <= shortRow) insertion(low, high, positions);
-  else if (high === null) digits([low], positions);
-  else digits([low, high], positions);
+  else digits(low, high, positions);
 }
 
 function insertion(low: Uint32Array, high: Uint32Array | null, positions: Int32Array): void {
@@ -80,31 +79,54 @@ function insertion(low: Uint32Array, high: Uint32Array | null, positions: Int32A
   }
 }
 
-/** One counting pass a digit; the keys are read through the positions. */
-function digits(wordsOfKeys: readonly Uint32Array[], positions: Int32Array): void {
+/** One counting pass a digit; keys move along with their positions. */
+function digits(low: Uint32Array, high: Uint32Array | null, positions: Int32Array): void {
   const n = positions.length;
   const bits = n < 4096 ? 8 : 11;
-  const radix = 1 << bits;
-  const mask = radix - 1;
-  const counts = new Int32Array(radix);
-  let from = positions;
-  let to: Int32Array = new Int32Array(n);
-  for (const keys of wordsOfKeys)
+  const mask = (1 << bits) - 1;
+  const counts = new Int32Array(1 << bits);
+  let from: Items = { low, high, positions };
+  let to: Items = { low: new Uint32Array(n), high: high && new Uint32Array(n), positions: new Int32Array(n) };
+  for (const half of high === null ? (['low'] as const) : (['low', 'high'] as const))
     for (let shift = 0; shift < 32; shift += bits) {
+      const keys = from[half]!;
       counts.fill(0);
       for (let i = 0; i < n; i++) counts[(keys[i] >>> shift) & mask]++;
       if (counts[(keys[0] >>> shift) & mask] === n) continue;
       let sum = 0;
-      for (let d = 0; d < radix; d++) {
+      for (let d = 0; d <= mask; d++) {
         const c = counts[d];
         counts[d] = sum;
         sum += c;
       }
-      for (let i = 0; i < n; i++) {
-        const p = from[i];
-        to[counts[(keys[p] >>> shift) & mask]++] = p;
-      }
+      move(from, to, keys, shift, mask, counts);
       [from, to] = [to, from];
     }
-  if (from !== positions) positions.set(from);
+  if (from.positions !== positions) positions.set(from.positions);
+}
+
+interface Items {
+  readonly low: Uint32Array;
+  readonly high: Uint32Array | null;
+  readonly positions: Int32Array;
+}
+/** Everything to the places that the counts give. */
+function move(from: Items, to: Items, keys: Uint32Array, shift: number, mask: number, counts: Int32Array): void {
+  const n = keys.length;
+  const [fromLow, toLow, fromPositions, toPositions] = [from.low, to.low, from.positions, to.positions];
+  const [fromHigh, toHigh] = [from.high, to.high];
+  if (fromHigh === null || toHigh === null)
+    for (let i = 0; i < n; i++) {
+      const k = fromLow[i];
+      const at = counts[(k >>> shift) & mask]++;
+      toLow[at] = k;
+      toPositions[at] = fromPositions[i];
+    }
+  else
+    for (let i = 0; i < n; i++) {
+      const at = counts[(keys[i] >>> shift) & mask]++;
+      toLow[at] = fromLow[i];
+      toHigh[at] = fromHigh[i];
+      toPositions[at] = fromPositions[i];
+    }
 }

@@ -31,6 +31,13 @@ export const words = (data: HostArray['data']): Int32Array => new Int32Array(dat
 /** The elements of a row's memory as numbers to compare. */
 export const rowData = (array: HostArray): Row => array.data as unknown as Row;
 
+/** 0, 1, ..., n - 1. */
+export function positionsOf(n: number): Int32Array {
+  const positions = new Int32Array(n);
+  for (let i = 0; i < n; i++) positions[i] = i;
+  return positions;
+}
+
 export function rowFunction<C extends RowConstants>(
   name: string,
   choose: (row: Row, chosen: Int32Array, constants: C) => void,
@@ -44,10 +51,10 @@ export function rowFunction<C extends RowConstants>(
       const source = rowData(x);
       const target = words(out.data);
       const stride = sizeOf(x.shape.slice(axis + 1));
-      const row = stride === 1 ? null : source.slice(0, length);
+      const row: Row | null = stride === 1 ? null : source.slice(0, length);
       const chosen = new Int32Array(count);
       forEachRow(x.shape, axis, (first, number) => {
-        let elements = row;
+        let elements: Row | null = row;
         if (elements === null) elements = source.subarray(first, first + length) as Row;
         else for (let i = 0; i < length; i++) elements[i] = source[first + i * stride];
         choose(elements, chosen, constants);

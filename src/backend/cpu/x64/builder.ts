@@ -31,8 +31,8 @@ const widths: Readonly<Record<number, Width>> = { 16: 'xmm', 32: 'ymm', 64: 'zmm
 
 const scratch = new DataView(new ArrayBuffer(8));
 
-/** Frame layout: two areas in which lanes are taken apart, then the caller's stack pointer, then spills. */
-export const frameAreas = { first: 0, second: 128, savedStack: 256, spills: 320 } as const;
+/** Frame layout: two areas in which lanes are taken apart, the caller's stack pointer, the address of the thread's scratch memory, spills. */
+export const frameAreas = { first: 0, second: 128, savedStack: 256, scratch: 264, spills: 320 } as const;
 
 export class Builder {
   readonly code = new MachineCode();
@@ -48,6 +48,7 @@ export class Builder {
   /** What the lanes of a constant hold: shift counts become immediates, and a number needs no check for NaN. */
   readonly #values = new Map<VirtualRegister, number | bigint>();
   usesFrame = false;
+  usesScratch = false;
 
   constructor(assembler: Assembler, lanes: number) {
     this.assembler = assembler;
@@ -123,6 +124,12 @@ export class Builder {
   first(bytes = 0): MachineMemory {
     this.usesFrame = true;
     return memory(rsp, frameAreas.first + bytes);
+  }
+  /** Where the address of the scratch memory is kept (and is kept only where this is called). */
+  scratch(): MachineMemory {
+    this.usesFrame = true;
+    this.usesScratch = true;
+    return memory(rsp, frameAreas.scratch);
   }
   second(bytes = 0): MachineMemory {
     this.usesFrame = true;

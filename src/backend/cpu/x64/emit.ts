@@ -3,7 +3,7 @@
  *
  * `void kernel(u64* args, i64 begin, i64 end, u64 scratch)`, System V: rbx, rbp, r12-r15 and rsp are preserved, the upper halves of the
  * vector registers are cleared before returning. Spills and the areas in which lanes are taken apart live in a 64-byte aligned stack
- * frame, made only when needed; the scratch argument is not used. The code wants an address aligned to 64 (its pool is read aligned).
+ * frame, made only when needed; the scratch argument is kept there where a kernel has local buffers. The code wants an address aligned to 64 (its pool is read aligned).
  * Selection, allocation and encoding are three passes over one list; a typical kernel takes about 0.2 ms.
  */
 import type { VectorKernel } from '../../../kernel/vector-ir.ts';
@@ -52,7 +52,7 @@ export function compileKernel(kernel: VectorKernel, isa: Isa, options: CompileOp
   const selected = selectKernel(kernel, assembler, options.streaming);
   const allocation = allocate(selected.code, isa, frameAreas.spills);
   const needsFrame = selected.usesFrame || allocation.frameBytes > frameAreas.spills;
-  new Encoder(assembler, allocation, needsFrame).encode(selected.code.instructions);
+  new Encoder(assembler, allocation, needsFrame, selected.usesScratch).encode(selected.code.instructions);
   return assembler.finish();
 }
 
@@ -67,9 +67,11 @@ class Encoder {
   readonly #a: Assembler;
   readonly #pushed: readonly number[];
   readonly #frameBytes: number;
+  readonly #keepsScratch: boolean;
 
-  constructor(assembler: Assembler, allocation: Allocation, needsFrame: boolean) {
+  constructor(assembler: Assembler, allocation: Allocation, needsFrame: boolean, keepsScratch: boolean) {
     this.#a = assembler;
+    this.#keepsScratch = keepsScratch;
     this.#pushed = calleeSaved.filter((code) => allocation.usedGprs.has(code));
     this.#frameBytes = needsFrame ? Math.ceil(allocation.frameBytes / 64) * 64 : 0;
   }
@@ -107,6 +109,7 @@ class Encoder {
     const { name, operands } = i;
     switch (name) {
       case '.entry':
+        if (this.#keepsScratch) a.mov({ kind: 'mem', base: rsp, index: null, scale: 1, disp: frameAreas.scratch }, rcx);
         // The third argument arrives in rdx, which is scratch here.
         a.mov(rcx, rdx);
         return;

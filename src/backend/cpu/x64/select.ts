@@ -6,6 +6,8 @@
  * Addresses stay whole (base + index * scale + displacement is one operand). Innermost loops are aligned to 32 bytes and close with
  * one compare and branch. Nothing is reordered.
  */
+
+import { argumentCount, localOffset } from '../../../kernel/ir.ts';
 import {
   type Address,
   type Comparison,
@@ -143,6 +145,12 @@ class Selector {
     const b = this.#b;
     switch (s.kind) {
       case 'buffer':
+        if (this.#kernel.buffers[s.slot]!.access === 'local') {
+          b.int('mov', 'du', this.#register(s.dst), b.scratch());
+          const offset = localOffset(this.#kernel.buffers, s.slot);
+          if (offset > 0) b.int('add', 'bu', this.#register(s.dst), offset);
+          return;
+        }
         if (this.#streaming.has(s.slot)) this.#streamed.add(s.dst);
         b.int('mov', 'du', this.#register(s.dst), memory(this.#args, 8 * s.slot));
         return;
@@ -263,7 +271,7 @@ class Selector {
   #param(s: StatementOf<'param'>): void {
     const b = this.#b;
     const dst = this.#register(s.dst);
-    const place = memory(this.#args, 8 * (this.#kernel.buffers.length + s.slot));
+    const place = memory(this.#args, 8 * (argumentCount(this.#kernel.buffers) + s.slot));
     switch (s.dst.type) {
       case 'index':
         b.int('mov', 'du', dst, place);
