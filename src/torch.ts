@@ -23,6 +23,7 @@ import { gradcheck, gradgradcheck } from './ops/gradcheck.ts';
 import { aten, fft, linalg, masked, special, Tensor, torchFunctions, windows } from './ops/methods.ts';
 import { scalar } from './ops/scalar-argument.ts';
 import { broadcast_shapes } from './ops/shape.ts';
+import { can_cast, result_type } from './ops/tensor-facts.ts';
 import { defaultGenerator, Generator } from './random/generator.ts';
 import { engineOf, openEngines } from './tensor/devices.ts';
 import { keep } from './tensor/scope.ts';
@@ -67,6 +68,8 @@ export const torch = {
   asarray: asarray as (...args: Parameters<typeof asarray>) => Tensor,
   from_numpy: from_numpy as (...args: Parameters<typeof from_numpy>) => Tensor,
   broadcast_shapes,
+  can_cast,
+  result_type,
   strided: 'strided',
   contiguous_format: 'contiguous_format',
   preserve_format: 'preserve_format',

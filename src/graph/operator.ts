@@ -128,12 +128,13 @@ function cut<C>(
     const all = visibleSeeds.some((g) => g !== null) ? op.gradient(visibleSeeds, inputs, outputs, context) : inputs.map(() => null);
     gradients = inputs.flatMap((_, i) => (needs[i] ? [all[i] ?? null] : []));
     if (innerPairs.length > 0) {
-      const inner = vjp(innerPairs, wrt);
+      const inner = vjp(innerPairs, wrt, inputs);
       gradients = gradients.map((g, i) => (g && inner[i] ? g.add(inner[i]) : (g ?? inner[i])));
     }
-  } else gradients = vjp([...pairsOf(outputs, visibleSeeds), ...innerPairs], wrt);
+  } else gradients = vjp([...pairsOf(outputs, visibleSeeds), ...innerPairs], wrt, inputs);
   const crossing = hiddenSeeds === null ? null : new Set(hiddenSeeds.prims);
-  const forward = new Set(topological(outputs));
+  // A call inside a program has the whole program behind its inputs.
+  const forward = new Set(topological(outputs, (p) => inputs.includes(p)));
   const saved: { source: Saved; prim: Prim }[] = [];
   const hidden: Prim[] = [];
   const outputIndex = new Map(outputs.map((o, k) => [o, k] as const));

@@ -354,9 +354,14 @@ export function topological(roots: readonly Prim[], stop?: (p: Prim) => boolean)
 }
 
 /** Gradients of `wrt`, given gradients of some outputs. Null where nothing flows. */
-export function vjp(seeds: readonly (readonly [Prim, Prim])[], wrt: readonly Prim[]): (Prim | null)[] {
-  const order = topological(seeds.map(([out]) => out));
+export function vjp(seeds: readonly (readonly [Prim, Prim])[], wrt: readonly Prim[], ends: readonly Prim[] = []): (Prim | null)[] {
   const wanted = new Set(wrt);
+  const stops = new Set(ends);
+  // Nothing flows past what is wanted, nor past the ends (the inputs of a call in the midst of a program).
+  const order = topological(
+    seeds.map(([out]) => out),
+    (p) => wanted.has(p) || stops.has(p),
+  );
   const needed = new Set<Prim>();
   for (const p of order) if (wanted.has(p) || p.srcs.some((s) => needed.has(s))) needed.add(p);
   const contributions = new Map<Prim, Prim[]>();

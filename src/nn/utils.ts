@@ -61,3 +61,6 @@ export function clip_grad_value_(parameters: Tensor | Iterable<Tensor>, clip_val
       writeInto(g, () => record(clipByValue as never, [g], { params: [clip_value] })[0]);
   });
 }
+
+/** torch.nn.utils.rnn */
+export * as rnn from './packed.ts';

@@ -3,6 +3,7 @@ import type { DType } from '../dtype/dtype.ts';
 import { computationDtype } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { constant, iota, type Prim } from '../graph/prim.ts';
+import { topological, vjp } from '../graph/vjp.ts';
 import * as dimsOf from '../shape/dim.ts';
 import { broadcastShapes } from '../shape/view.ts';
 import { constantsOf, record } from '../tensor/record.ts';
@@ -41,6 +42,7 @@ const attentionOperator: Operator<AttentionConstants> = {
     const weights = maskedSoftmax(scores, mask, c).mul(inputs[inputs.length - 1].div(keep));
     return [matmulPrims(weights, v.cast(c.compute)).cast(v.dtype)];
   },
+  gradient: ([g], inputs, [out]) => (g === null ? inputs.map(() => null) : attentionGradient(g, inputs, out)),
 };
 function maskedSoftmax(scores: Prim, mask: Prim | undefined, c: AttentionConstants): Prim {
   const n = scores.ndim;
@@ -55,7 +57,27 @@ function maskedSoftmax(scores: Prim, mask: Prim | undefined, c: AttentionConstan
   // A row that is masked everywhere gives zeros, as PyTorch's math backend (safe softmax) does.
   const e = s.sub(peak.eq(Number.NEGATIVE_INFINITY).where(0, peak)).exp();
   const total = e.sum([n - 1], true);
-  return e.div(total.eq(0).where(1, total));
+  const weights = e.div(total.eq(0).where(1, total));
+  softmaxOf.set(weights, s);
+  return weights;
+}
+/** The masked scores that weights were made of. */
+const softmaxOf = new WeakMap<Prim, Prim>();
+
+/** Through the weights alone: no gradient by way of the row's peak, which cancels, and of all that the softmax computes only its result is read. */
+function attentionGradient(g: Prim, inputs: readonly Prim[], out: Prim): readonly (Prim | null)[] {
+  const weights = topological([out], (p) => inputs.includes(p)).find((p) => softmaxOf.has(p));
+  if (weights === undefined) throw new Error('internal: attention without weights');
+  const direct = vjp([[out, g]], [weights, ...inputs]);
+  const toWeights = direct[0]!;
+  const scaled = toWeights.mul(weights);
+  const toScores = scaled.sub(weights.mul(scaled.sum([weights.ndim - 1], true)));
+  const throughScores = vjp([[softmaxOf.get(weights)!, toScores]], inputs);
+  return inputs.map((_, i) => {
+    const a = direct[i + 1];
+    const b = throughScores[i];
+    return a === null ? b : b === null ? a : a.add(b);
+  });
 }
 function repeatHeads(x: Prim, q: Prim): Prim {
   const n = x.ndim;

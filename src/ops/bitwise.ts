@@ -15,6 +15,7 @@ import {
   type BinaryCall,
   callOn,
   docOf,
+  inplaceFunctions,
   only,
   predicate,
   scalarTensor,
@@ -80,6 +81,9 @@ const reflected = <const N extends string>(name: N, call: BinaryCall) => operato
 const writing = <const N extends string>(name: N, call: BinaryCall) =>
   operator(name, ([self, other]) => writeInto(self as Tensor, () => call([self, other])));
 
+const gcd = declareInplace(docOf('gcd', 'Greatest common divisor'), divisor('gcd', gcdNumber, gcdBig));
+const lcm = declareInplace(docOf('lcm', 'Least common multiple'), divisor('lcm', lcmNumber, lcmBig));
+
 export const bitwise = {
   bitwise_not: declareInplace(docOf('bitwise_not', 'All bits flipped; of a bool, its negation'), unaryOverload('bitwise_not', notCall)),
   bitwise_and: declareBits('bitwise_and', 'Bitwise and', andCall),
@@ -91,8 +95,9 @@ export const bitwise = {
   logical_and: logical('logical_and', 'Whether both are not zero', (a, b) => a.and(b)),
   logical_or: logical('logical_or', 'Whether one is not zero', (a, b) => a.or(b)),
   logical_xor: logical('logical_xor', 'Whether exactly one is not zero', (a, b) => a.ne(b)),
-  gcd: declareInplace(docOf('gcd', 'Greatest common divisor'), divisor('gcd', gcdNumber, gcdBig)),
-  lcm: declareInplace(docOf('lcm', 'Least common multiple'), divisor('lcm', lcmNumber, lcmBig)),
+  gcd,
+  lcm,
+  ...inplaceFunctions({ gcd, lcm }, ['gcd', 'lcm']),
   __and__: operator('__and__', andCall),
   __or__: operator('__or__', orCall),
   __xor__: operator('__xor__', xorCall),

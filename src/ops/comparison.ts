@@ -4,7 +4,7 @@ import { scalarTypeName } from '../dtype/promotion.ts';
 import { constant, type Prim } from '../graph/prim.ts';
 import { item } from '../tensor/read.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { declare, declareInplace, overload } from './declare.ts';
+import { declare, declareInplace, type Overload, overload } from './declare.ts';
 import { elementwise } from './elementwise.ts';
 import { bitsType, docOf, notImplemented, predicate, promotedOf, tensorScalar, tensorTensor } from './pointwise-support.ts';
 import { use } from './use.ts';
@@ -68,6 +68,13 @@ function isclose(a: Tensor, b: Tensor, rtol: number, atol: number, equalNaN: boo
 }
 const isTrue = (x: Tensor): boolean => Boolean(item(x));
 
+const python = <const N extends string>(name: N, from: { readonly overloads: readonly Overload[] }) =>
+  declare(
+    { doc: `Python's operator ${name}`, as: 'method' },
+    overload(`${name}.Tensor(Tensor self, Tensor other) -> Tensor` as const, from.overloads[0].call as never),
+    overload(`${name}.Scalar(Tensor self, Scalar other) -> Tensor` as const, from.overloads[1].call as never),
+  );
+
 export const comparison = {
   eq,
   ne,
@@ -80,6 +87,12 @@ export const comparison = {
   greater: gt,
   ge,
   greater_equal: ge,
+  __eq__: python('__eq__', eq),
+  __ne__: python('__ne__', ne),
+  __lt__: python('__lt__', lt),
+  __le__: python('__le__', le),
+  __gt__: python('__gt__', gt),
+  __ge__: python('__ge__', ge),
   isclose: declare(
     docOf('isclose', '|self - other| <= atol + rtol |other|'),
     overload(

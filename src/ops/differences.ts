@@ -1,5 +1,5 @@
 /** Differences and integrals along a dim: `diff`, `gradient`, the trapezoidal rule. Made of other operators, as PyTorch's are. */
-import { bool } from '../dtype/dtype.ts';
+import { bool, uint8 } from '../dtype/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { declare, overload } from './declare.ts';
 import { wrapDim } from './dims.ts';
@@ -69,6 +69,7 @@ const neighbours = (y: Tensor, axis: number): Tensor => use('add', piece(y, axis
 
 function trapezoid(y: Tensor, x: Tensor | null, dx: number, dim: number): Tensor {
   const axis = wrapDim(dim, y.ndim);
+  if (y.ndim === 0) throw new Error(`Dimension specified as ${dim} but tensor has no dimensions`);
   if (sizeOf(y, axis) === 0) return zerosExcept(y, axis);
   checkNotBool(y, x, 'trapezoid');
   if (x === null) {
@@ -80,6 +81,7 @@ function trapezoid(y: Tensor, x: Tensor | null, dx: number, dim: number): Tensor
 
 function cumulativeTrapezoid(y: Tensor, x: Tensor | null, dx: number, dim: number): Tensor {
   const axis = wrapDim(dim, y.ndim);
+  if (y.ndim === 0) throw new Error('slice() cannot be applied to a 0-dim tensor.');
   checkNotBool(y, x, 'cumulative_trapezoid');
   if (x === null) return use('cumsum', use('mul', neighbours(y, axis), dx / 2), axis);
   return use('cumsum', use('mul', use('div', spacings(y, x, axis, 'cumulative_trapezoid'), 2), neighbours(y, axis)), axis);
@@ -170,6 +172,9 @@ function gradientOf(
   dim: readonly number[] | number | null,
   order: number,
 ): Tensor[] {
+  if (x.dtype === uint8) throw new Error('torch.gradient does not support uint8 input.');
+  if (x.ndim === 0 && dim !== null)
+    throw new Error(`Dimension specified as ${Array.isArray(dim) ? dim[0] : dim} but tensor has no dimensions`);
   if (order !== 1 && order !== 2) throw new Error('torch.gradient only supports edge_order=1 and edge_order=2.');
   const axes = (dim === null ? [...Array(x.ndim).keys()] : Array.isArray(dim) ? dim : [dim as number]).map((d: number) =>
     wrapDim(d, x.ndim),

@@ -39,7 +39,7 @@ const [first, ...rest] = text.trimEnd().split('\n');
 const { operands } = JSON.parse(first) as { operands: Record<string, TensorRecord> };
 const cases = rest.map((line) => JSON.parse(line) as Case);
 
-function valueOf(v: Value): number | bigint | boolean {
+function numberOf(v: Value): number | bigint | boolean {
   if (typeof v !== 'string') return v;
   if (v.endsWith('n') && v !== 'nan') return BigInt(v.slice(0, -1));
   return { nan: Number.NaN, inf: Infinity, '-inf': -Infinity, '-0': -0 }[v] ?? Number(v);
@@ -47,7 +47,7 @@ function valueOf(v: Value): number | bigint | boolean {
 const isFloat = (t: string): boolean => t.startsWith('f') || t === 'bf16';
 function tensorOf({ t, s, v }: TensorRecord): Tensor {
   const dtype = dtypes[t as keyof typeof dtypes];
-  const flat = v.map(valueOf) as number[];
+  const flat = v.map(numberOf) as number[];
   const made =
     flat.length === 0
       ? torch.empty([...s], { dtype })
@@ -58,7 +58,7 @@ function argumentOf(a: Argument): unknown {
   if (typeof a !== 'object' || a === null) return a;
   if ('x' in a) return tensorOf(operands[a.x]);
   // A whole number is an int in JavaScript's eyes: a box says that it is a float.
-  const value = valueOf(a.f) as number;
+  const value = numberOf(a.f) as number;
   return Number.isSafeInteger(value) && !Object.is(value, -0) ? torch.scalar(value, torch.float32) : value;
 }
 
@@ -94,7 +94,7 @@ function difference(actual: unknown, expected: NonNullable<Case['r']>, op: strin
   if (out.shape.join() !== s.join()) return `shape [${out.shape}] instead of [${s}]`;
   const values = out.reshape([-1]).tolist() as (number | bigint | boolean)[];
   for (let i = 0; i < v.length; i++) {
-    const want = valueOf(v[i]);
+    const want = numberOf(v[i]);
     const got = values[i];
     if (!isFloat(t)) {
       if (typeof got === 'boolean' ? got !== want : BigInt(got) !== BigInt(want as number)) return `at ${i}: ${got} instead of ${want}`;

@@ -101,8 +101,10 @@ function refuseComplex(kernel: string, dtype: DType): void {
 
 function overDims(name: 'amax' | 'amin', x: Tensor, dim: readonly number[], keepdim: boolean): Tensor {
   if (dim.length === 0) needsDim(name, x);
+  if (x.view_.numel === 0)
+    for (const d of dim)
+      if (x.view_.shape[wrapDim(d, x.ndim)] === 0) throw new RangeError(`${name}(): Expected reduction dim ${d} to have non-zero size.`);
   const axes = wrapDims(dim, x.ndim);
-  checkNonEmpty(name, x, axes);
   refuseComplex(name === 'amax' ? 'max_values_cpu' : 'min_values_cpu', x.dtype);
   return extremeCall(name, x, axes, keepdim);
 }
@@ -136,7 +138,7 @@ function argOf(name: 'argmax' | 'argmin', x: Tensor, dim: number | null, keepdim
 function bothOf(x: Tensor, dim: number | null, keepdim: boolean): [Tensor, Tensor] {
   if (dim === null && x.view_.numel === 0)
     throw new Error('aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.');
-  refuseComplex(dim === null ? 'aminmax_all_cpu' : 'aminmax_cpu', x.dtype);
+  refuseComplex('aminmax_cpu', x.dtype);
   const axes = wrapDims(dim === null ? null : [wrapDim(dim, x.ndim)], x.ndim);
   for (const a of axes) if (x.view_.shape[a] === 0) throw new RangeError(`aminmax: Expected reduction dim ${a} to have non-zero size.`);
   return [extremeCall('amin', x, axes, keepdim), extremeCall('amax', x, axes, keepdim)];

@@ -71,7 +71,8 @@ function histogramOf(points: Tensor, { bins, range, weight, density }: Histogram
     throw new Error(
       `torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor excluding its innermost dimension, but got input with shape ${shapeList(shape)} and weight with shape ${shapeList(weight.view_.shape)}`,
     );
-  if (points.dtype !== float32 && points.dtype !== float64)
+  const halfWithRange = points.dtype.is_floating_point && given === null && range !== null;
+  if (points.dtype !== float32 && points.dtype !== float64 && !halfWithRange)
     throw new Error(`"histogramdd" not implemented for '${scalarTypeName(points.dtype)}'`);
   const count = shape.slice(0, -1).reduce((a, b) => a * b, 1);
   const flat = use('reshape', points, [count, dims]);
@@ -97,7 +98,7 @@ function histc(x: Tensor, bins: number, low: number, high: number): Tensor {
   if (!x.dtype.is_floating_point) throw new Error(`"histogram_cpu" not implemented for '${scalarTypeName(x.dtype)}'`);
   checkBins([bins]);
   if (low > high) throw new Error('torch.histc: max must be larger than min');
-  const range = low === high ? (low === 0 ? null : [low, high]) : [low, high];
+  const range = low === high ? null : [low, high];
   const constants: HistogramConstants = { bins: [bins], range, weighted: false, density: false, search: false, name: 'histc' };
   return record(histogramOperator as never, [detached(use('reshape', x, [x.view_.numel, 1]))], {
     constants: constantsOf(`histc:${bins}:${range}`, () => constants),

@@ -7,9 +7,10 @@
 import { item } from '../tensor/read.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { detached, viewOf } from '../tensor/view-tensor.ts';
-import { assign, writeInto } from '../tensor/write.ts';
+import { writeInto } from '../tensor/write.ts';
 import { type IndexPart as Part, type ParsedIndex, parseIndex } from '../shape/index-parser.ts';
-import { castTo, toTensor } from './conversion.ts';
+import { toTensor } from './conversion.ts';
+import { copyInto } from './copy-into.ts';
 import { fullOf, type TensorData, tensor } from './creation.ts';
 import { indexOf, indexPutOf, tooMany } from './indexing-advanced.ts';
 import type { ScalarArgument } from './scalar-argument.ts';
@@ -42,6 +43,8 @@ function apply(x: Tensor, parts: readonly IndexPart[]): Applied {
     view = unsqueezeOf(view, dim);
     choose(value ? fullOf([1], 0, int64, x.device) : fullOf([0], 0, int64, x.device), 1);
   };
+  // Errors count the parts, as PyTorch's do.
+  let position = -1;
   const pick = (value: number): void => {
     if (x.ndim === 0)
       throw new RangeError(
@@ -50,37 +53,27 @@ function apply(x: Tensor, parts: readonly IndexPart[]): Applied {
     if (dim >= view.ndim) throw tooMany(x);
     const size = view.view_.shape[dim];
     if (value < -size || value >= size)
-      throw new RangeError(`index ${value} is out of bounds for dimension ${sourceDim()} with size ${size}`);
+      throw new RangeError(`index ${value} is out of bounds for dimension ${position} with size ${size}`);
     view = selectOf(view, dim, value);
   };
-  // The dim as the user counts: those that have been used up, without new ones.
-  let used = 0;
-  const sourceDim = (): number => used;
   if (specified > x.ndim && !(x.ndim === 0 && items.some((p) => p.kind === 'int'))) {
     if (x.ndim === 0 && items.some((p) => p.kind === 'slice')) throw new RangeError('slice() cannot be applied to a 0-dim tensor.');
     throw tooMany(x);
   }
   for (const p of items) {
+    position++;
     switch (p.kind) {
       case 'int':
         pick(p.value);
-        used++;
         break;
       case 'slice':
         view = sliceOf(view, dim, p.start, p.stop, p.step);
         dim++;
-        used++;
         break;
-      case 'ellipsis': {
-        const skipped = x.ndim - specified;
-        // A second ellipsis is a whole dim of nothing.
-        const first = items.indexOf(p) === items.findIndex((q) => q.kind === 'ellipsis');
-        if (first) {
-          dim += skipped;
-          used += skipped;
-        }
+      case 'ellipsis':
+        // A second one stands for no dims.
+        if (items.findIndex((q) => q.kind === 'ellipsis') === position) dim += x.ndim - specified;
         break;
-      }
       case 'newaxis':
         view = unsqueezeOf(view, dim++);
         break;
@@ -89,13 +82,8 @@ function apply(x: Tensor, parts: readonly IndexPart[]): Applied {
         break;
       case 'tensor':
         if (p.value.ndim === 0 && isMask(p.value)) flag(Boolean(item(detached(p.value))));
-        else if (p.value.ndim === 0 && p.value.dtype.kind === 'int') {
-          pick(Number(item(detached(p.value))));
-          used++;
-        } else {
-          choose(p.value, isMask(p.value) ? p.value.ndim : 1);
-          used += dimsOf(p);
-        }
+        else if (p.value.ndim === 0 && p.value.dtype.kind === 'int') pick(Number(item(detached(p.value))));
+        else choose(p.value, isMask(p.value) ? p.value.ndim : 1);
         break;
       default:
         throw new Error('internal: lists have become tensors');
@@ -147,19 +135,17 @@ export function set(x: Tensor, parts: IndexPart | readonly IndexPart[], value: T
   const given = value instanceof Tensor ? value : fullOf([], value, x.dtype, x.device);
   const here = given.device === x.device ? given : toTensor(given, x.device);
   if (indices.every((i) => i === null)) {
-    assign(view, expandTo(castTo(withoutLead(here, view.ndim), x.dtype), view.view_.shape));
+    copyInto(view, expandTo(withoutLead(here), view.view_.shape));
     return x;
   }
-  writeInto(view, () => indexPutOf(view, indices, withoutLead(here, view.ndim + maxRank(indices))));
+  writeInto(view, () => indexPutOf(view, indices, withoutLead(here)));
   return x;
 }
 
-const maxRank = (indices: readonly (Tensor | null)[]): number => Math.max(...indices.map((i) => i?.ndim ?? 0));
-
-/** Leading dims of size 1 beyond `ndim` go. */
-function withoutLead(value: Tensor, ndim: number): Tensor {
+/** Leading dims of size 1 go, as in PyTorch. */
+function withoutLead(value: Tensor): Tensor {
   const { shape, strides } = value.view_;
-  let lead = 0;
-  while (shape.length - lead > ndim && shape[lead] === 1) lead++;
+  const first = shape.findIndex((d) => d !== 1);
+  const lead = first < 0 ? shape.length : first;
   return lead === 0 ? value : viewOf(value, shape.slice(lead), strides.slice(lead));
 }

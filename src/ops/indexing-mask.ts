@@ -15,6 +15,7 @@ import { takeOf } from './indexing-gather.ts';
 import { flatPositions } from './nonzero.ts';
 import type { ScalarArgument } from './scalar-argument.ts';
 import { broadcastAll } from './shape.ts';
+import { cppTypeName } from './shape-base.ts';
 import { use } from './use.ts';
 
 const maskedFillOperator: Operator<null> = {
@@ -25,26 +26,13 @@ const maskedFillOperator: Operator<null> = {
 
 function maskedFillOf(x: Tensor, mask: Tensor, value: Tensor | ScalarArgument): Tensor {
   if (mask.dtype.kind !== 'bool')
-    throw new Error(`masked_fill_ only supports boolean masks, but got mask with dtype ${cppName(mask)}`);
+    throw new Error(`masked_fill_ only supports boolean masks, but got mask with dtype ${cppTypeName(mask.dtype)}`);
   const fill = value instanceof Tensor ? value : fullOf([], value, x.dtype, x.device);
   if (fill.ndim > 0)
     throw new Error(`masked_fill_ only supports a 0-dimensional value tensor, but got tensor with ${fill.ndim} dimension(s).`);
   checkBroadcast([mask, x]);
   return record(maskedFillOperator as never, [x, mask, fill])[0];
 }
-const cppNames: Readonly<Record<string, string>> = {
-  float32: 'float',
-  float64: 'double',
-  float16: 'c10::Half',
-  bfloat16: 'c10::BFloat16',
-  int64: 'long int',
-  int32: 'int',
-  int16: 'short int',
-  int8: 'signed char',
-  uint8: 'unsigned char',
-};
-const cppName = (t: Tensor): string => cppNames[t.dtype.name] ?? t.dtype.name;
-
 function maskedSelectOf(x: Tensor, mask: Tensor): Tensor {
   if (mask.dtype.kind !== 'bool') throw new Error('masked_select: expected BoolTensor for mask');
   checkBroadcast([mask, x]);

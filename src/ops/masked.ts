@@ -104,6 +104,7 @@ function median(x: Tensor, dim: number, keepdim: boolean, dtype: DType | null, m
   return as(values, dtype ?? x.dtype);
 }
 function norm(x: Tensor, ord: number, dims: Dims, keepdim: boolean, dtype: DType | null, mask: Tensor | null): Tensor {
+  if (mask !== null && ord === -Infinity && !x.dtype.is_floating_point) throw new Error(`input must be floating point, got ${x.dtype}`);
   return vectorNorm(fill(x, mask, ord === -Infinity ? 'most' : 'zero', 'norm'), ord, canonical(dims, x), keepdim, dtype ?? x.dtype);
 }
 

@@ -20,6 +20,7 @@ import { comparison } from './comparison.ts';
 import { complexOps, imagOf, realOf } from './complex.ts';
 import { castTo, dtypeMethods, type ToOptions, toTensor } from './conversion.ts';
 import { convolutions, torchConvolution, torchConvolutions } from './convolution.ts';
+import { copyInto } from './copy-into.ts';
 import { type CreationOptions, fullOf, type TensorData, tensor as makeTensor } from './creation.ts';
 import { type FunctionalTwins, install, type TableFunctions, type TableMethods } from './declare.ts';
 import { torchDistances } from './distance.ts';
@@ -50,6 +51,7 @@ import { softmaxes } from './softmax.ts';
 import { sorting } from './sort.ts';
 import { specialOps } from './special.ts';
 import { spectral } from './spectral.ts';
+import { tensorFacts } from './tensor-facts.ts';
 import { statistics } from './statistics.ts';
 import { torchSampling, torchVision, vision } from './vision.ts';
 
@@ -66,6 +68,7 @@ export const torchTable = {
   ...scans,
   ...sorting,
   ...shape,
+  ...tensorFacts,
   ...joining,
   ...indexing,
   ...matmul,
@@ -169,7 +172,7 @@ export interface TensorExtras {
   is_floating_point(): boolean;
   is_complex(): boolean;
   /** Overwrites with another tensor's (or number's) values, broadcast and cast. */
-  copy_(src: Tensor): this;
+  copy_(src: Tensor | ScalarArgument, options?: { readonly non_blocking?: boolean }): this;
   zero_(): this;
   register_hook(hook: GradientHook): { remove(): void };
   retain_grad(): void;
@@ -185,6 +188,22 @@ export interface TensorExtras {
   readonly mH: Tensor;
   readonly data: Tensor;
   readonly is_cpu: boolean;
+  readonly is_cuda: boolean;
+  readonly is_sparse: boolean;
+  readonly is_sparse_csr: boolean;
+  readonly is_quantized: boolean;
+  readonly is_mkldnn: boolean;
+  readonly is_nested: boolean;
+  readonly is_meta: boolean;
+  readonly layout: string;
+  readonly itemsize: number;
+  readonly nbytes: number;
+  ndimension(): number;
+  /** Dims from the slowest to the fastest in memory. */
+  dim_order(): number[];
+  /** Host memory is not page-locked here: the tensor itself. */
+  pin_memory(): Tensor;
+  is_pinned(): boolean;
 }
 
 /** A tensor as users see it: the handle, every operator of the table as a method, and the rest. */
@@ -242,6 +261,19 @@ const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> =
   numel() {
     return this.view_.numel;
   },
+  ndimension() {
+    return this.ndim;
+  },
+  dim_order() {
+    const { strides } = this.view_;
+    return [...strides.keys()].sort((a, b) => strides[b] - strides[a] || a - b);
+  },
+  pin_memory() {
+    return this;
+  },
+  is_pinned() {
+    return false;
+  },
   nelement() {
     return this.view_.numel;
   },
@@ -269,9 +301,8 @@ const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> =
   is_complex() {
     return this.dtype.is_complex;
   },
-  copy_(src: Tensor) {
-    assign(this, src.device === this.device ? src : toTensor(src, this.device));
-    return this;
+  copy_(src: Tensor | ScalarArgument) {
+    return copyInto(this, src instanceof CoreTensor ? src : fullOf([], src, this.dtype, this.device));
   },
   zero_() {
     return writeInto(this, () => fullOf(this.view_.shape, 0, this.dtype, this.device));
@@ -336,6 +367,12 @@ for (const [name, part] of [
     },
   });
 getter('is_cpu', (t) => t.device === 'cpu');
+getter('is_cuda', (t) => t.device.startsWith('cuda'));
+getter('layout', () => 'strided');
+getter('itemsize', (t) => t.dtype.itemsize);
+getter('nbytes', (t) => t.dtype.itemsize * t.view_.numel);
+// Kinds of tensors that do not exist here.
+for (const name of ['is_sparse', 'is_sparse_csr', 'is_quantized', 'is_mkldnn', 'is_nested', 'is_meta'] as const) getter(name, () => false);
 Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom'), {
   value(this: Tensor) {
     return describe(this);

@@ -87,23 +87,24 @@ const normOperator: Operator<NormConstants> = {
 
 /** `torch.linalg.vector_norm`; no dims means all. */
 export function vectorNorm(x: Tensor, order: number, dims: readonly number[] | null, keepdim: boolean, dtype: DType | null): Tensor {
-  const from = dtype === null ? x.dtype : x.dtype.is_complex && !dtype.is_complex ? dtype.complex : dtype;
+  const from = dtype ?? x.dtype;
   if (!x.dtype.is_floating_point && !x.dtype.is_complex)
     throw new Error(`linalg.vector_norm: Expected a floating point or complex tensor as input. Got ${scalarTypeName(x.dtype)}`);
   if (dtype !== null && !dtype.is_floating_point && !dtype.is_complex)
     throw new Error(`linalg.vector_norm: dtype should be floating point or complex, but got ${scalarTypeName(dtype)}`);
-  const axes = wrapDims(dims, x.ndim);
-  if ((order < 0 || order === Infinity) && axes.some((a) => x.view_.shape[a] === 0)) {
-    const text = order === Infinity ? 'inf' : order === -Infinity ? '-inf' : String(order);
-    if (dims === null || dims.length === 0)
-      throw new Error(
-        `linalg.vector_norm cannot compute the ${text} norm on an empty tensor because the operation does not have an identity`,
-      );
-    const dim = dims.find((d) => x.view_.shape[wrapDim(d, x.ndim)] === 0);
-    throw new Error(
-      `linalg.vector_norm cannot compute the ${text} norm on the dimension ${dim} because this dimension is empty and the operation does not have an identity`,
-    );
+  if (dtype !== null && dtype.is_complex !== x.dtype.is_complex) {
+    const kind = x.dtype.is_complex ? 'complex' : 'real';
+    throw new Error(`linalg.vector_norm: dtype should be ${kind} for ${kind} inputs, but got ${scalarTypeName(dtype)}`);
   }
+  if ((order < 0 || order === Infinity) && x.view_.numel === 0) {
+    const text = order === Infinity ? 'inf' : order === -Infinity ? '-inf' : String(order);
+    const what = `linalg.vector_norm cannot compute the ${text} norm on`;
+    if (dims === null || dims.length === 0) throw new Error(`${what} an empty tensor because the operation does not have an identity`);
+    for (const d of dims)
+      if (x.view_.shape[wrapDim(d, x.ndim)] === 0)
+        throw new Error(`${what} the dimension ${d}because this dimension is empty and the operation does not have an identity`);
+  }
+  const axes = wrapDims(dims, x.ndim);
   const result = dtype === null ? x.dtype.real : dtype.real;
   const compute = computationDtype(from);
   const key = `norm:${order}:${axes}:${keepdim}:${from.name}:${result.name}`;

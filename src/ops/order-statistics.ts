@@ -99,20 +99,21 @@ const ofAll = { median: chooseOfAll(functions.median), nanmedian: chooseOfAll(fu
 
 function choose(name: keyof typeof alongDim, x: Tensor, dim: number, keepdim: boolean): [Tensor, Tensor] {
   const axis = wrapDim(dim, x.ndim);
-  if (x.ndim > 0 && x.view_.shape[axis] === 0) throw new RangeError(`${name}(): Expected reduction dim ${axis} to have non-zero size.`);
-  refuse(name, x.dtype);
+  if (x.ndim > 0 && x.view_.shape[axis] === 0)
+    throw new RangeError(`${name === 'mode' ? 'mode' : 'median'}(): Expected reduction dim ${axis} to have non-zero size.`);
+  refuse(name === 'mode' ? 'mode_cpu' : 'median_out', x.dtype);
   return record(alongDim[name] as never, [x], {
     constants: constantsOf(`along:${axis}:${keepdim}`, (): Along => ({ axis, keepdim })),
   }) as [Tensor, Tensor];
 }
 function chooseAll(name: keyof typeof ofAll, x: Tensor): Tensor {
-  refuse(name, x.dtype);
+  refuse('median_cpu', x.dtype);
   if (x.view_.numel === 0) return fullOf([], x.dtype.is_floating_point ? NaN : x.dtype === int64 ? -(2n ** 63n) : 0, x.dtype, x.device);
   return record(ofAll[name] as never, [x])[0];
 }
-function refuse(name: string, dtype: DType): void {
-  if (dtype.is_complex || (dtype === bool && name !== 'mode'))
-    throw new Error(`"${name === 'mode' ? 'mode' : 'median'}_cpu" not implemented for '${scalarTypeName(dtype)}'`);
+function refuse(kernel: string, dtype: DType): void {
+  if (dtype.is_complex || (dtype === bool && kernel !== 'mode_cpu'))
+    throw new Error(`"${kernel}" not implemented for '${scalarTypeName(dtype)}'`);
 }
 
 // ---- quantiles
@@ -182,7 +183,8 @@ function quantile(
   keepdim: boolean,
   interpolation: string,
 ): Tensor {
-  const axis = dim === null || x.ndim === 0 ? (dim === null ? null : (wrapDim(dim, x.ndim), null)) : wrapDim(dim, x.ndim);
+  const wrapped = dim === null ? null : wrapDim(dim, x.ndim);
+  const axis = x.ndim === 0 ? null : wrapped;
   if (typeof q === 'number' && !(q >= 0 && q <= 1)) throw new Error(`quantile() q must be in the range [0, 1] but got ${q}`);
   if (x.view_.numel === 0) throw new Error('quantile() input tensor must be non-empty');
   if (x.dtype !== float32 && x.dtype !== float64) throw new Error('quantile() input tensor must be either float or double dtype');

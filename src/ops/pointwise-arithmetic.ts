@@ -9,6 +9,7 @@ import type { Prim } from '../graph/prim.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { readWindow } from '../tensor/read.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { writeInto } from '../tensor/write.ts';
 import { declare, declareInplace, overload } from './declare.ts';
 import { elementwise, type Operand } from './elementwise.ts';
 import {
@@ -258,6 +259,9 @@ const plain = <const N extends string>(name: N, call: (a: Operand, b: Operand) =
     tensorTensor(name, ([a, b]) => call(a, b)),
     tensorScalar(name, ([a, b]) => call(a, b)),
   );
+/** `__iadd__` and its kin write into self. */
+const writing = <const N extends string>(name: N, call: (a: Operand, b: Operand) => Tensor) =>
+  plain(name, (self, other) => writeInto(self as Tensor, () => call(self, other)));
 const addition = (a: Operand, b: Operand): Tensor => addCall([a, b]);
 const subtraction = (a: Operand, b: Operand): Tensor => subCall([a, b]);
 const multiplication = (a: Operand, b: Operand): Tensor => mulCall([a, b]);
@@ -320,6 +324,14 @@ export const arithmetic = {
   __rfloordiv__: reflected('__rfloordiv__', (a, b) => floorDivide([a, b])),
   __mod__: plain('__mod__', (a, b) => remainderCall([a, b])),
   __rmod__: reflected('__rmod__', (a, b) => remainderCall([a, b])),
+  __iadd__: writing('__iadd__', addition),
+  __isub__: writing('__isub__', subtraction),
+  __imul__: writing('__imul__', multiplication),
+  __idiv__: writing('__idiv__', division),
+  __itruediv__: writing('__itruediv__', division),
+  __ifloordiv__: writing('__ifloordiv__', (a, b) => floorDivide([a, b])),
+  __imod__: writing('__imod__', (a, b) => remainderCall([a, b])),
+  __ipow__: writing('__ipow__', (a, b) => use('pow', a, b)),
   __neg__: declare(
     method('__neg__'),
     unaryOverload('__neg__', (x) => use('neg', x)),

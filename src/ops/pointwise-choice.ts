@@ -406,7 +406,7 @@ export const choices = {
     overload('fill.Tensor(Tensor self, Tensor value) -> Tensor', (x, value) => fillWith(x, value)),
   ),
   fill_: declare(
-    { doc: 'Fills with a value. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.fill_.html', as: 'method' },
+    { doc: 'Fills with a value. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.fill_.html' },
     overload('fill_.Scalar(Tensor self, Scalar value) -> Tensor', (x, value) => writeInto(x, () => fillWith(x, value))),
     overload('fill_.Tensor(Tensor self, Tensor value) -> Tensor', (x, value) => writeInto(x, () => fillWith(x, value))),
   ),

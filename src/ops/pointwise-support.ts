@@ -8,7 +8,8 @@ import { type PromotionKind, resultType, scalarTypeName } from '../dtype/promoti
 import type { LibraryFunction } from '../graph/library.ts';
 import { broadcast, callLibrary, constant, type Prim } from '../graph/prim.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { declare, declareInplace, overload } from './declare.ts';
+import { writeInto } from '../tensor/write.ts';
+import { type Declaration, declare, declareInplace, overload, type Table } from './declare.ts';
 import { type ElementwiseSpec, elementwise, type Operand } from './elementwise.ts';
 import { scalarKind } from './scalar-argument.ts';
 
@@ -155,4 +156,22 @@ export function callOn<C>(fn: LibraryFunction<C>, operands: readonly Prim[], con
   const shape = broadcast(operands.map((p) => p.shape));
   const srcs = operands.map((p) => p.expand(shape));
   return callLibrary(fn, srcs, [{ shape, dtype: srcs[0].dtype }], constants)[0];
+}
+
+// ---- in-place forms that are functions
+
+/** `torch.exp_(x)` and its kin: the operators of a table as functions that write into their first argument. */
+export function inplaceFunctions<T extends Table, const K extends keyof T & string>(
+  table: T,
+  names: readonly K[],
+): { readonly [P in K as `${P}_`]: Declaration<T[P]['schemas']> & { readonly as: 'function' } } {
+  const entries = names.map((name) => {
+    const { doc, overloads, schemas } = table[name];
+    const writing = overloads.map((o) => {
+      const call = o.call as (...args: unknown[]) => Tensor;
+      return { ...o, call: (...args: unknown[]) => writeInto(args[0] as Tensor, () => call(...args)) };
+    });
+    return [`${name}_`, { doc: `In place: ${doc}`, as: 'function', overloads: writing, schemas }];
+  });
+  return Object.fromEntries(entries) as never;
 }

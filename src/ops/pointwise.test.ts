@@ -92,7 +92,7 @@ describe.each(['cpu', 'wasm'])('on %s', (device) => {
   test('mantissa and exponent give the number back, subnormals and halves too', () => {
     torch.set_default_device(device);
     for (const dtype of [torch.float64, torch.float32, torch.float16]) {
-      const x = torch.tensor([0.75, -6, 1e-7, 0, 5.960464477539063e-8], { dtype });
+      const x = torch.tensor([0.75, -6, 1e-7, 0, 2 ** -24], { dtype });
       const { mantissa, exponent } = torch.frexp(x);
       expect(exponent.dtype).toBe(torch.int32);
       expect(torch.ldexp(mantissa, exponent).tolist()).toEqual(x.tolist());
@@ -142,6 +142,14 @@ describe('forms', () => {
     const [m, e] = [torch.zeros([1]), torch.zeros([1], { dtype: torch.int32 })];
     torch.frexp(torch.tensor([3.0]).double().float(), { out: [m, e] });
     expect([m.item(), e.item()]).toEqual([0.75, 2]);
+  });
+
+  test('some in-place forms are functions too, and Python has its own names for them', () => {
+    const x = torch.tensor([4, 9], { dtype: torch.float32 });
+    expect(torch.sqrt_(x)).toBe(x);
+    expect(x.__iadd__(1).tolist()).toEqual([3, 4]);
+    expect(x.__gt__(3).tolist()).toEqual([false, true]);
+    expect(torch.clamp_(x, { max: 3 }).tolist()).toEqual([3, 3]);
   });
 
   test("Python's reflected operators and NumPy's names are there", () => {

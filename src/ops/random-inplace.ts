@@ -6,7 +6,7 @@ import { defaultGenerator, type Generator } from '../random/generator.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { declare, overload } from './declare.ts';
 import { drawInto, elementsLike, type Fill } from './random-draw.ts';
-import { expandTo } from './shape-base.ts';
+import { cppTypeName, expandTo } from './shape-base.ts';
 
 const from = (generator: Generator | null): Generator => generator ?? defaultGenerator;
 
@@ -17,8 +17,8 @@ const isContinuous = (dtype: DType): boolean => dtype.is_floating_point || dtype
 export function uniformFill(generator: Generator, dtype: DType, low: number, high: number): Fill {
   if (!isContinuous(dtype)) throw new Error(`"check_uniform_bounds" not implemented for '${scalarTypeName(dtype)}'`);
   const { max } = finfo(partOf(dtype));
-  if (!(low >= -max && low <= max)) throw new Error(`from is out of bounds for ${dtype.name}`);
-  if (!(high >= -max && high <= max)) throw new Error(`to is out of bounds for ${dtype.name}`);
+  if (!(low >= -max && low <= max)) throw new Error(`from is out of bounds for ${cppTypeName(partOf(dtype))}`);
+  if (!(high >= -max && high <= max)) throw new Error(`to is out of bounds for ${cppTypeName(partOf(dtype))}`);
   if (low > high) throw new Error(`uniform_ expects to return a [from, to) range, but found from=${low} > to=${high}`);
   if (high - low > max)
     throw new Error(`uniform_ expects to-from <= std::numeric_limits<${scalarTypeName(dtype)}>::max(), but found to=${high} and from=${low} which result in to-from to exceed the limit`);
@@ -33,22 +33,18 @@ export function normalFill(generator: Generator, dtype: DType, mean: number, std
   return (out, contiguous) => streams.normal(generator, partOf(dtype), out, mean, deviation, contiguous);
 }
 
-const cppNames: Readonly<Record<string, string>> = {
-  bool: 'bool',
-  uint8: 'unsigned char',
-  int8: 'signed char',
-  int16: 'short',
-  int32: 'int',
-  int64: 'long',
-};
+/** Integers and chances are not for complex numbers. */
+function notComplex(x: Tensor, kernel: string): void {
+  if (x.dtype.is_complex) throw new Error(`"${kernel}" not implemented for '${scalarTypeName(x.dtype)}'`);
+}
 
 /** [low, high) is not empty and within the dtype. */
 export function checkInterval(low: number, high: number, dtype: DType): void {
   if (low >= high) throw new Error(`random_ expects 'from' to be less than 'to', but got from=${low} >= to=${high}`);
   if (dtype.is_floating_point) return;
   const { min, max } = dtype.kind === 'bool' ? { min: 0, max: 1 } : iinfo(dtype);
-  if (low < min || low > max) throw new Error(`from is out of bounds for ${cppNames[dtype.name]}`);
-  if (high - 1 > max) throw new Error(`to - 1 is out of bounds for ${cppNames[dtype.name]}`);
+  if (low < min || low > max) throw new Error(`from is out of bounds for ${cppTypeName(dtype)}`);
+  if (high - 1 > max) throw new Error(`to - 1 is out of bounds for ${cppTypeName(dtype)}`);
 }
 
 export function checkChance(p: number): void {
@@ -57,6 +53,7 @@ export function checkChance(p: number): void {
 
 function randomBetween(x: Tensor, low: number, high: number | null, generator: Generator | null): Tensor {
   const gen = from(generator);
+  notComplex(x, 'random_from_to');
   if (high !== null) {
     checkInterval(low, high, x.dtype);
     return drawInto(x, 'random', (out) => streams.randint(gen, x.dtype, out, low, high));
@@ -100,7 +97,7 @@ export const drawInplace = {
   cauchy_: declare(
     { doc: `Cauchy numbers. ${page('cauchy_')}`, as: 'method' },
     overload('cauchy_(Tensor self, float median=0, float sigma=1, *, Generator? generator=None) -> Tensor', (x, median, sigma, generator) => {
-      continuous(x, 'Cauchy', cppNames[x.dtype.name] ?? scalarTypeName(x.dtype));
+      continuous(x, 'Cauchy', cppTypeName(x.dtype));
       if (!(sigma > 0)) throw new Error(`cauchy_ expects sigma > 0.0, but found sigma=${sigma}`);
       return drawInto(x, 'cauchy', (out) => streams.cauchy(from(generator), x.dtype, out, median, sigma));
     }),
@@ -123,9 +120,10 @@ export const drawInplace = {
   ),
   random_: declare(
     { doc: `Integers of [from, to), or of all that the dtype holds. ${page('random_')}`, as: 'method' },
-    overload('random_(Tensor self, *, Generator? generator=None) -> Tensor', (x, generator) =>
-      drawInto(x, 'random', (out) => streams.random(from(generator), x.dtype, out)),
-    ),
+    overload('random_(Tensor self, *, Generator? generator=None) -> Tensor', (x, generator) => {
+      notComplex(x, 'random_kernel_cpu');
+      return drawInto(x, 'random', (out) => streams.random(from(generator), x.dtype, out));
+    }),
     overload('random_.to(Tensor self, int to, *, Generator? generator=None) -> Tensor', (x, to, generator) =>
       randomBetween(x, 0, to, generator),
     ),
@@ -142,6 +140,7 @@ export const drawInplace = {
     }),
     overload('bernoulli_.float(Tensor self, float p=0.5, *, Generator? generator=None) -> Tensor', (x, p, generator) => {
       checkChance(p);
+      notComplex(x, 'bernoulli_scalar_cpu_');
       return drawInto(x, 'bernoulli', (out) => streams.bernoulli(from(generator), x.dtype, out, p));
     }),
   ),

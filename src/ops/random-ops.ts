@@ -13,7 +13,7 @@ import { declare, overload } from './declare.ts';
 import { shapeList } from './dims.ts';
 import { checkLayout } from './layout.ts';
 import { drawMultinomial } from './random.ts';
-import { draw, drawLike, drawnFrom, elementsLike } from './random-draw.ts';
+import { draw, drawLike, drawnFrom } from './random-draw.ts';
 import { checkChance, checkInterval, drawInplace, normalFill, uniformFill } from './random-inplace.ts';
 import { broadcastAll } from './shape.ts';
 import { standardGammaGradOf, standardGammaOf } from './standard-gamma.ts';
@@ -36,7 +36,7 @@ function randintLike(x: Tensor, low: number, high: number, dtype: DType | null, 
 
 function bernoulliOf(p: Tensor, generator: Generator | null): Tensor {
   if (!p.dtype.is_floating_point) throw new Error(`"bernoulli_tensor_cpu_p_" not implemented for '${scalarTypeName(p.dtype)}'`);
-  const chances = elementsLike(p, p);
+  const chances = rowMajorElements(p);
   for (let i = 0; i < chances.length; i++) {
     const chance = decode(p.dtype, chances, i) as number;
     if (!(chance >= 0 && chance <= 1))
@@ -44,16 +44,16 @@ function bernoulliOf(p: Tensor, generator: Generator | null): Tensor {
         'Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)',
       );
   }
-  const drawn = drawLike(p, p.dtype, p.device, (out) => bernoulliTensor(from(generator), p.dtype, out, p.dtype, chances));
+  const drawn = draw(p.view_.shape, p.dtype, p.device, (out) => bernoulliTensor(from(generator), p.dtype, out, p.dtype, chances));
   return drawnFrom([p], drawn, 'bernoulli');
 }
 
 function poissonOf(rates: Tensor, generator: Generator | null): Tensor {
   if (!rates.dtype.is_floating_point) throw new Error(`"poisson_cpu" not implemented for '${scalarTypeName(rates.dtype)}'`);
-  const given = elementsLike(rates, rates);
+  const given = rowMajorElements(rates);
   for (let i = 0; i < given.length; i++)
     if (!((decode(rates.dtype, given, i) as number) >= 0)) throw new Error('invalid Poisson rate, expected rate to be non-negative');
-  const drawn = drawLike(rates, rates.dtype, rates.device, (out) => poissonStream(from(generator), rates.dtype, out, given));
+  const drawn = draw(rates.view_.shape, rates.dtype, rates.device, (out) => poissonStream(from(generator), rates.dtype, out, given));
   return drawnFrom([rates], drawn, 'poisson');
 }
 
@@ -70,7 +70,7 @@ function binomialOf(count: Tensor, chance: Tensor, generator: Generator | null):
 
 function checkDeviation(std: Tensor): void {
   if (std.dtype.is_complex) throw new Error('normal expects standard deviation to be non-complex');
-  const values = elementsLike(std, std);
+  const values = rowMajorElements(std);
   for (let i = 0; i < values.length; i++)
     if (!(Number(decode(std.dtype, values, i)) >= 0)) throw new Error('normal expects all elements of std >= 0.0');
 }
@@ -82,12 +82,8 @@ function normalOf(mean: Tensor | number, std: Tensor | number, generator: Genera
   const tensors = [mean, std].filter((t) => typeof t !== 'number');
   const like = tensors.length === 2 ? broadcastAll(tensors)[0] : tensors[0];
   const { dtype } = tensors[0];
-  const wide = typeof mean !== 'number' && typeof std !== 'number' ? like.view_.shape : null;
   const scale = typeof std === 'number' ? std : 1;
-  const z =
-    wide !== null
-      ? draw(wide, dtype, like.device, (out, contiguous) => normalFill(from(generator), dtype, 0, 1)(out, contiguous))
-      : drawLike(like, dtype, like.device, (out, contiguous) => normalFill(from(generator), dtype, 0, scale)(out, contiguous));
+  const z = draw(like.view_.shape, dtype, like.device, normalFill(from(generator), dtype, 0, scale));
   const scaled = typeof std === 'number' ? z : use('mul', z, detached(std));
   const drawn = use('add', scaled, typeof mean === 'number' ? mean : detached(mean));
   return drawnFrom(tensors, drawn, 'normal');
@@ -169,7 +165,7 @@ export const randomOps = {
     overload('bernoulli(Tensor self, *, Generator? generator=None) -> Tensor', (p, generator) => bernoulliOf(p, generator)),
     overload('bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor', (x, p, generator) => {
       checkChance(p);
-      const drawn = drawLike(x, x.dtype, x.device, (out) => bernoulliStream(from(generator), x.dtype, out, p));
+      const drawn = draw(x.view_.shape, x.dtype, x.device, (out) => bernoulliStream(from(generator), x.dtype, out, p));
       return drawnFrom([x], drawn, 'bernoulli');
     }),
   ),

@@ -19,6 +19,7 @@ import { cloneOf, copyOf, diagonalOf, reshapeTo, transposeOf } from './shape-bas
 
 const flipOperator: Operator<{ axes: readonly number[] }> = {
   name: 'flip',
+  layout: 'elementwise',
   body: ([x], { constants: { axes } }) => {
     const strides = rowMajor(x.shape);
     const offset = axes.reduce<Dim>((sum, a) => dimsOf.add(sum, dimsOf.mul(dimsOf.sub(x.shape[a], 1), strides[a])), 0);
@@ -53,11 +54,11 @@ function rot90Of(x: Tensor, k: number, dims: readonly number[]): Tensor {
   });
   switch (((k % 4) + 4) % 4) {
     case 1:
-      return copyOf(transposeOf(flipOf(x, [b]), a, b));
+      return transposeOf(flipOf(x, [b]), a, b);
     case 2:
       return flipOf(x, dims);
     case 3:
-      return copyOf(transposeOf(flipOf(x, [a]), a, b));
+      return transposeOf(flipOf(x, [a]), a, b);
     default:
       return copyOf(x);
   }

@@ -13,6 +13,7 @@ import * as dimsOf from '../shape/dim.ts';
 import { broadcastShapes } from '../shape/view.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { viewOf } from '../tensor/view-tensor.ts';
 import { declare, overload } from './declare.ts';
 import { shapeList, wrapDim, wrapDims } from './dims.ts';
 import { extremes } from './extremes.ts';
@@ -68,8 +69,9 @@ export function reduction(name: string, spec: ReductionSpec): ReductionCall {
 
 const isNan = (x: Prim): Prim => x.ne(x);
 
-const sumCall = reduction('sum', { body: (x, axes, keepdim) => x.sum(axes, keepdim) });
-const prodCall = reduction('prod', { body: (x, axes, keepdim) => x.reduce('prod', axes, keepdim) });
+// As bool, a sum is `any` and a product `all`.
+const sumCall = reduction('sum', { body: (x, axes, keepdim) => x.reduce(x.dtype === bool ? 'any' : 'sum', axes, keepdim) });
+const prodCall = reduction('prod', { body: (x, axes, keepdim) => x.reduce(x.dtype === bool ? 'all' : 'prod', axes, keepdim) });
 const nansumCall = reduction('nansum', { body: (x, axes, keepdim) => isNan(x).where(0, x).sum(axes, keepdim) });
 const meanCall = reduction('mean', {
   body: (x, axes, keepdim) => x.sum(axes, keepdim).div(dimPrim(countOf(x, axes), x.dtype)),
@@ -108,18 +110,20 @@ function meanOf(x: Tensor, dims: readonly number[] | null, keepdim: boolean, dty
 }
 
 function nansumOf(x: Tensor, dims: readonly number[] | null, keepdim: boolean, dtype: DType | null): Tensor {
-  if (x.dtype.is_complex) throw new Error('nansum on CPU does not support complex inputs');
   const axes = wrapDims(dims, x.ndim);
+  if (x.dtype.is_complex) throw new Error('nansum on CPU does not support complex inputs');
   if (isIntegral(x.dtype)) return sumCall(x, axes, keepdim, sumDtype(x, dtype));
-  if (dtype !== null && isIntegral(dtype)) throw new Error(`"nansum_cpu" not implemented for '${scalarTypeName(dtype)}'`);
+  if (x.view_.numel === 0 && dtype !== null && isIntegral(dtype)) return sumCall(x, axes, keepdim, dtype);
+  if (dtype !== null && !dtype.is_floating_point) throw new Error(`"nansum_cpu" not implemented for '${scalarTypeName(dtype)}'`);
   return nansumCall(x, axes, keepdim, dtype ?? x.dtype);
 }
 
 function nanmeanOf(x: Tensor, dims: readonly number[] | null, keepdim: boolean, dtype: DType | null): Tensor {
   if (isIntegral(x.dtype))
     throw new Error(`nanmean(): expected input to have floating point or complex dtype but got ${scalarTypeName(x.dtype)}`);
+  const axes = wrapDims(dims, x.ndim);
   if (x.dtype.is_complex) throw new Error('nansum on CPU does not support complex inputs');
-  return nanmeanCall(x, wrapDims(dims, x.ndim), keepdim, dtype ?? x.dtype);
+  return nanmeanCall(x, axes, keepdim, dtype ?? x.dtype);
 }
 
 /** any and all of uint8 are uint8 (0 or 1); of everything else bool. */
@@ -129,14 +133,22 @@ const truthOf = (call: ReductionCall, x: Tensor, dims: readonly number[] | null,
 const truthOverList = (call: ReductionCall, x: Tensor, dims: readonly number[] | null, keepdim: boolean): Tensor =>
   dims !== null && dims.length === 0 ? call(x, [], keepdim, x.dtype, x.dtype === uint8 ? uint8 : bool) : truthOf(call, x, dims, keepdim);
 
-const sumToSizeOperator: Operator<null> = { name: 'sum_to_size', body: ([x], { dims }) => [sumToShape(x, dims)] };
+const sumToSizeOperator: Operator<{ dtype: DType }> = {
+  name: 'sum_to_size',
+  body: ([x], { dims, constants: { dtype } }) => [sumToShape(x.cast(computationDtype(dtype)), dims).cast(dtype)],
+};
 
 function sumToSize(x: Tensor, size: readonly number[]): Tensor {
   const shape = x.view_.shape;
   const common = broadcastShapes(size, shape);
   if (common === null || common.join() !== shape.join())
     throw new Error(`size {${shapeList(size)}} is not expandable to size {${shapeList(shape)}}.`);
-  return record(sumToSizeOperator as never, [x], { dims: [...size] })[0];
+  if (size.join() === shape.join()) return viewOf(x, x.view_.shape, x.view_.strides);
+  const dtype = sumDtype(x, null);
+  return record(sumToSizeOperator as never, [x], {
+    constants: constantsOf(`sum_to_size:${dtype.name}`, () => ({ dtype })),
+    dims: [...size],
+  })[0];
 }
 
 function traceOf(x: Tensor): Tensor {

@@ -16,6 +16,7 @@ import { castTo } from './conversion.ts';
 import { declare, overload } from './declare.ts';
 import { wrapDim } from './dims.ts';
 import { cummaxFunction, cumminFunction, cumprodFunction, cumsumFunction, logcumsumexpFunction, type ScanConstants } from './host/scan.ts';
+import { use } from './use.ts';
 
 interface Constants extends ScanConstants {
   readonly from: DType;
@@ -62,7 +63,10 @@ const accumulatorDtype = (x: Tensor, dtype: DType | null): DType =>
   dtype ?? (x.dtype.kind === 'int' || x.dtype.kind === 'bool' ? int64 : x.dtype);
 
 function accumulated(name: 'cumsum' | 'cumprod', x: Tensor, dim: number, dtype: DType): Tensor {
-  if (dtype.kind === 'bool') throw new Error(`"${name}_out_cpu" not implemented for 'Bool'`);
+  if (dtype.kind === 'bool') {
+    if (x.ndim === 0 || x.view_.numel === 0) return use('clone', castTo(x, dtype));
+    throw new Error(`"${name}_out_cpu" not implemented for 'Bool'`);
+  }
   const operator = name === 'cumsum' ? cumsumOperator : cumprodOperator;
   if (dtype.kind === 'int' && dtype !== int64) {
     // Modulo the width, sums in int64 are the sums in the narrow type.

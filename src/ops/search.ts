@@ -60,10 +60,10 @@ function search(boundaries: Tensor, values: Tensor, options: SearchOptions): Ten
     if (sorter.dtype !== int64)
       throw new Error(`${where}sorter must be a tensor of long dtype but got dtype ${scalarTypeName(sorter.dtype)}`);
   }
-  if (boundaries.dtype.is_complex || values.dtype.is_complex)
-    throw new Error(`"searchsorted_out_cpu" not implemented for '${scalarTypeName(boundaries.dtype)}'`);
+  const common = promoteTypes(boundaries.dtype, values.dtype);
+  if (common.is_complex) throw new Error(`"searchsorted_out_cpu" not implemented for '${scalarTypeName(common)}'`);
   const call: SearchCall = {
-    common: promoteTypes(boundaries.dtype, values.dtype),
+    common,
     right: right || side === 'right',
     result: options.int32 ? int32 : int64,
   };

@@ -102,6 +102,22 @@ const legacyNames: Readonly<Record<string, string>> = {
   complex64: 'ComplexFloat',
   complex128: 'ComplexDouble',
 };
+const cppNames: Readonly<Record<string, string>> = {
+  float32: 'float',
+  float64: 'double',
+  float16: 'c10::Half',
+  bfloat16: 'c10::BFloat16',
+  int64: 'long int',
+  int32: 'int',
+  int16: 'short int',
+  int8: 'signed char',
+  uint8: 'unsigned char',
+  complex64: 'c10::complex<float>',
+  complex128: 'c10::complex<double>',
+};
+/** The C++ type, which some errors name. */
+export const cppTypeName = (dtype: DType): string => cppNames[dtype.name] ?? dtype.name;
+
 /** `torch.FloatTensor`, as some errors name a tensor's type. */
 export const legacyTypeName = (x: Tensor): string => `torch.${legacyNames[x.dtype.name] ?? x.dtype.name}Tensor`;
 

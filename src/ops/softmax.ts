@@ -4,6 +4,7 @@ import { computationDtype, scalarTypeName } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { fullOf } from './creation.ts';
 import { declare, overload } from './declare.ts';
 import { wrapDim } from './dims.ts';
 import { squeezeOf, unsqueezeOf } from './shape.ts';
@@ -86,9 +87,13 @@ function softmaxBackward(g: Tensor, y: Tensor, dim: number, result: DType, log: 
 }
 
 function softmaxCall(operator: Operator<SoftmaxConstants>, x: Tensor, dim: number, dtype: DType | null): Tensor {
-  const from = dtype ?? x.dtype;
-  if (!from.is_floating_point) throw new Error(`"${operator.name}_lastdim_kernel_impl" not implemented for '${scalarTypeName(from)}'`);
   const axis = wrapDim(dim, x.ndim);
+  const from = dtype ?? x.dtype;
+  if (!from.is_floating_point && x.view_.numel === 0) return fullOf(x.view_.shape, 0, from, x.device);
+  if (!from.is_floating_point) {
+    const kernel = operator === logSoftmaxOperator ? 'log_softmax' : 'softmax';
+    throw new Error(`"${kernel}_lastdim_kernel_impl" not implemented for '${scalarTypeName(from)}'`);
+  }
   const constants = constantsOf(`${operator.name}:${axis}:${from.name}:${x.ndim === 0}`, () => ({
     axis,
     from,

@@ -83,7 +83,7 @@ const kthOperator: Operator<KthConstants> = {
 
 export function sorted(x: Tensor, dim: number, descending: boolean): [Tensor, Tensor] {
   const axis = wrapDim(dim, x.ndim);
-  if (x.dtype.is_complex) throw new Error('Sort does not support complex dtypes on CPU');
+  if (x.dtype.is_complex) throw new Error(' Sort does not support complex dtypes on CPU');
   return record(sortOperator as never, [x], {
     constants: constantsOf(`sort:${axis}:${descending}`, (): SortConstants => ({ axis, descending })),
   }) as [Tensor, Tensor];
@@ -92,7 +92,7 @@ export function sorted(x: Tensor, dim: number, descending: boolean): [Tensor, Te
 function topk(x: Tensor, k: number, dim: number, largest: boolean, inOrder: boolean): [Tensor, Tensor] {
   const axis = wrapDim(dim, x.ndim);
   if (k < 0 || k > (x.ndim === 0 ? 1 : x.view_.shape[axis])) throw new Error('selected index k out of range');
-  if (x.dtype.is_complex) throw new Error('topk does not support complex dtypes on CPU');
+  if (x.dtype.is_complex) throw new Error(' topk does not support complex dtypes on CPU');
   if (x.dtype === bool) throw new Error('topk does not support bool dtypes on CPU');
   return record(topkOperator as never, [x], {
     constants: constantsOf(`topk:${axis}:${k}:${largest}:${inOrder}`, (): TopkConstants => ({ axis, k, largest, sorted: inOrder })),

@@ -6,10 +6,12 @@ import type { Operator } from '../graph/operator.ts';
 import { callLibrary, type Prim } from '../graph/prim.ts';
 import { standardGamma } from '../random/data-dependent.ts';
 import type { Generator } from '../random/generator.ts';
+import { toTypedArray } from '../tensor/read.ts';
 import { record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { detached } from '../tensor/view-tensor.ts';
 import { standardGammaGradient } from './host/standard-gamma-gradient.ts';
-import { drawLike, elementsLike } from './random-draw.ts';
+import { draw } from './random-draw.ts';
 
 /** srcs: concentrations, numbers. */
 const slope: LibraryFunction<null> = {
@@ -38,8 +40,8 @@ const slopeOperator: Operator<null> = { name: 'standard_gamma_grad', body: ([alp
 export function standardGammaOf(alpha: Tensor, generator: Generator): Tensor {
   const { dtype } = alpha;
   if (!dtype.is_floating_point) throw new Error(`"gamma_cpu" not implemented for '${scalarTypeName(dtype)}'`);
-  const concentrations = elementsLike(alpha, alpha);
-  const drawn = drawLike(alpha, dtype, alpha.device, (out) => standardGamma(generator, dtype, out, concentrations));
+  const concentrations = toTypedArray(detached(alpha));
+  const drawn = draw(alpha.view_.shape, dtype, alpha.device, (out) => standardGamma(generator, dtype, out, concentrations));
   return alpha.requires_grad ? record(gammaOperator as never, [alpha, drawn])[0] : drawn;
 }
 

@@ -93,7 +93,8 @@ const operators = {
 type Moment = keyof typeof operators;
 
 function moment(name: Moment, x: Tensor, dims: readonly number[] | null, correction: number, keepdim: boolean): Tensor[] {
-  if (!x.dtype.is_floating_point && !x.dtype.is_complex) throw new Error('std and var only support floating point and complex dtypes');
+  if (!x.dtype.is_floating_point && !x.dtype.is_complex)
+    throw new Error(`${name.endsWith('_mean') ? name : 'std and var'} only support floating point and complex dtypes`);
   const axes = wrapDims(dims, x.ndim);
   return record(operators[name] as never, [x], {
     constants: constantsOf(

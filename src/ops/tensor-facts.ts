@@ -33,8 +33,8 @@ function fillDiagonal(x: Tensor, value: ScalarArgument, wrap: boolean): Tensor {
   const step = strides.reduce((a, b) => a + b, 0);
   fill(asStridedOf(x, [least], [step], x.offset));
   if (wrap && x.ndim === 2 && shape[0] > shape[1] + 1) {
-    const rest = Math.ceil((x.view_.numel - (shape[1] * (shape[1] + 1))) / (shape[1] + 1));
-    fill(asStridedOf(x, [Math.max(rest, 0)], [step], x.offset + strides[0] * (shape[1] + 1)));
+    const rest = Math.ceil(x.view_.numel / (shape[1] + 1)) - least;
+    fill(asStridedOf(x, [rest], [step], x.offset + strides[0] * (shape[1] + 1)));
   }
   return x;
 }

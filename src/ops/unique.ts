@@ -48,8 +48,8 @@ function longs(values: Int32Array, shape: readonly number[], device: string): Te
 
 const comparable = (dtype: DType, data: StorageArray): Row => convertArray(dtype, data, orderableDtype(dtype)) as unknown as Row;
 
-function refuse(x: Tensor): void {
-  if (x.dtype.is_complex) throw new Error(`"unique" not implemented for '${scalarTypeName(x.dtype)}'`);
+function refuse(x: Tensor, kernel: 'unique' | 'unique_dim'): void {
+  if (x.dtype.is_complex) throw new Error(`"${kernel}" not implemented for '${scalarTypeName(x.dtype)}'`);
 }
 
 interface UniqueResult {
@@ -60,7 +60,7 @@ interface UniqueResult {
 
 /** Over the flattened elements. */
 function uniqueElements(x: Tensor, consecutive: boolean): UniqueResult {
-  refuse(x);
+  refuse(x, 'unique');
   const data = toTypedArray(detached(x));
   const row = comparable(x.dtype, data);
   let order = positionsOf(row.length);
@@ -82,9 +82,10 @@ function uniqueElements(x: Tensor, consecutive: boolean): UniqueResult {
 
 /** Over the slices along a dim. */
 function uniqueSlices(x: Tensor, dim: number, consecutive: boolean): UniqueResult {
-  refuse(x);
+  if (x.ndim === 0) throw new Error(`Dimension specified as ${dim} but tensor has no dimensions`);
   const axis = wrapDim(dim, x.ndim);
-  const shape = x.ndim === 0 ? [1] : x.view_.shape;
+  refuse(x, 'unique_dim');
+  const shape = x.view_.shape;
   const zeros = shape.filter((d) => d === 0).length;
   const length = shape[axis];
   if (length === 0) {

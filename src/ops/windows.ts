@@ -71,81 +71,91 @@ export function takeWindows(x: Prim, w: Windows, counts: readonly Dim[], outside
 }
 
 /**
- * Going back from windows to elements. A window of k elements at a stride of s > 1 is m = ceil(k / s) runs of s elements, and the runs of all windows
- * together lie side by side: seen so, an element belongs to m windows at a stride of 1 and a dilation of s, and no position has to be tested for
- * divisibility. (Dilated windows at a stride keep it.)
+ * Going back from windows to elements, along one dim. Window o starts at o * stride in the padded input, so the element at i is element k of the
+ * window at (i + left - k * dilation) / stride. Of windows at a stride s > 1 without dilation only m = ceil(k / s) can have an element: with
+ * q, r the quotient and remainder of i + left by s, those at q - j, in which it is element j s + r, for j = 0 ... m - 1.
  */
-const inRuns = (w: Windows, i: number): boolean => w.stride[i] > 1 && (w.dilation[i] === 1 || w.kernel[i] === 1);
+interface Back {
+  /** Candidates for each element. */
+  readonly count: number;
+  /** Room before, between and after the windows' results, so that every candidate has a place. */
+  readonly shift: number;
+  readonly step: number;
+  readonly room: Dim;
+  /** The window's place and the element's number in it, of candidate `j` for the element at `i`. */
+  readonly window: (i: Prim, j: Prim) => Prim;
+  readonly element: (i: Prim, j: Prim) => Prim;
+}
 
-function runsOf(w: Windows): Windows {
-  const pick = (run: (i: number) => number, other: readonly number[]): number[] => other.map((v, i) => (inRuns(w, i) ? run(i) : v));
+function backAlong(w: Windows, dim: number, size: Dim): Back {
+  const [k, s, d, left] = [w.kernel[dim], w.stride[dim], w.dilation[dim], w.left[dim]];
+  const length = dimsOf.add(size, left + w.right[dim]);
+  if (s > 1 && (d === 1 || k === 1)) {
+    const count = Math.ceil(k / s);
+    return {
+      count,
+      shift: count - 1,
+      step: 1,
+      room: dimsOf.add(dimsOf.quotient(length, s), count + 1),
+      window: (i, j) => sub(i.add(left + (count - 1) * s).scalar('idiv', s), j, count),
+      element: (i, j) => add(j.mul(s), i.add(left).scalar('irem', s), count),
+    };
+  }
+  const shift = Math.max(0, (k - 1) * d - left);
   return {
-    ...w,
-    kernel: pick((i) => Math.ceil(w.kernel[i] / w.stride[i]), w.kernel),
-    stride: pick(() => 1, w.stride),
-    dilation: pick((i) => w.stride[i], w.dilation),
+    count: k,
+    shift,
+    step: s,
+    room: dimsOf.add(length, shift + s),
+    window: (i, j) => sub(i.add(left + shift), j.mul(d), k),
+    element: (_, j) => j,
   };
 }
+/** With one candidate only, j is 0. */
+const sub = (a: Prim, b: Prim, count: number): Prim => (count === 1 ? a : a.sub(b));
+const add = (a: Prim, b: Prim, count: number): Prim => (count === 1 ? b : a.add(b));
 
-/** p [..., *counts], spread by the stride, looked up at the windows of every element: own + [*kernel, *spatial]. */
-function lookBack(p: Prim, own: readonly number[], w: Windows, spatial: readonly Dim[]): Prim {
+/** The candidates of each element, [N, C, *candidates, *spatial], of p [N, C, *kernel, *counts] or, with `byWindow`, [N, C, *counts]. */
+function candidates(p: Prim, w: Windows, spatial: readonly Dim[], byWindow: boolean): Prim {
   const n = spatial.length;
   const lead = p.shape.slice(0, 2);
-  // Window o starts at o * stride in the padded input. An element at i is element k of the window that starts at i + left - k * dilation.
-  const shift = w.kernel.map((k, i) => Math.max(0, (k - 1) * w.dilation[i] - w.left[i]));
-  const room = spatial.map((d, i) => dimsOf.add(d, w.left[i] + w.right[i] + shift[i] + Math.max(w.stride[i], w.dilation[i])));
-  const before = p.shape.slice(0, p.ndim - n);
-  const spreadOut = p.pad([...before, ...room], [...before.map(() => 0), ...shift], [...before.map(() => 1), ...w.stride]);
-  const shape = [...lead, ...w.kernel, ...spatial];
-  const coords = spatial.map((_, i) => {
-    const start = iota(shape, 2 + n + i).add(w.left[i] + shift[i]);
-    return w.kernel[i] === 1 ? start : start.sub(iota(shape, 2 + i).mul(w.dilation[i]));
-  });
-  return spreadOut.lookup([...own.map((axis) => iota(shape, axis)), ...coords]);
+  const backs = spatial.map((size, i) => backAlong(w, i, size));
+  const shape = [...lead, ...backs.map((b) => b.count), ...spatial];
+  const elements = byWindow ? [] : backs.map((b, i) => (w.stride[i] > 1 && b.step === 1 ? b.count * w.stride[i] : w.kernel[i]));
+  const placed = p.pad(
+    [...lead, ...elements, ...backs.map((b) => b.room)],
+    [0, 0, ...elements.map(() => 0), ...backs.map((b) => b.shift)],
+    [1, 1, ...elements.map(() => 1), ...backs.map((b) => b.step)],
+  );
+  const at = (i: number): Prim => iota(shape, 2 + n + i);
+  const candidate = (i: number): Prim => iota(shape, 2 + i);
+  return placed.lookup([
+    iota(shape, 0),
+    iota(shape, 1),
+    ...(byWindow ? [] : backs.map((b, i) => b.element(at(i), candidate(i)))),
+    ...backs.map((b, i) => b.window(at(i), candidate(i))),
+  ]);
 }
-
-const sumOver = (x: Prim, w: Windows): Prim => {
-  const n = w.kernel.length;
-  if (w.kernel.some((k) => k !== 1)) return x.sum(axesFrom(2, n));
-  return x.reshape([...x.shape.slice(0, 2), ...x.shape.slice(2 + n)]);
-};
 
 /** [N, C, *kernel, *counts] -> [N, C, *spatial]: every element added where `takeWindows` reads it. */
 export function addWindows(cols: Prim, w: Windows, spatial: readonly Dim[]): Prim {
   const n = spatial.length;
-  const lead = cols.shape.slice(0, 2);
   const counts = cols.shape.slice(2 + n);
-  const same = (a: readonly Dim[]): boolean => a.every((d, i) => dimsOf.equal(d, spatial[i]));
-  if (w.kernel.every((k) => k === 1) && w.left.every((p) => p === 0) && w.stride.every((s) => s === 1) && same(counts))
-    return cols.reshape([...lead, ...spatial]);
-  const runs = runsOf(w);
-  // [*kernel, *counts] -> [*runs, *run, *counts] -> [*runs, *(counts * run)]
-  const length = w.stride.map((s, i) => (inRuns(w, i) ? s : 1));
-  const full = cols.pad([...lead, ...runs.kernel.map((m, i) => m * length[i]), ...counts], Array<number>(2 + 2 * n).fill(0));
-  const sideBySide = full
-    .reshape([...lead, ...runs.kernel.flatMap((m, i) => [m, length[i]]), ...counts])
-    .permute([0, 1, ...axesFrom(0, n).map((i) => 2 + 2 * i), ...axesFrom(0, n).flatMap((i) => [2 + 2 * n + i, 3 + 2 * i])])
-    .reshape([...lead, ...runs.kernel, ...counts.map((c, i) => dimsOf.mul(c, length[i]))]);
-  return sumOver(lookBack(sideBySide, axesFrom(0, 2 + n), runs, spatial), runs);
+  const pointwise = w.kernel.every((k) => k === 1) && w.stride.every((s) => s === 1) && isPlain(w);
+  if (pointwise) return cols.reshape([...cols.shape.slice(0, 2), ...counts]);
+  const each = candidates(cols, w, spatial, false);
+  if (windowsAnElement(w) === 1) return each.reshape([...each.shape.slice(0, 2), ...spatial]);
+  return each.sum(axesFrom(2, n));
 }
 
 /**
- * [N, C, *counts] -> [N, C, *windows, *spatial]: for each element the results of the windows that it may be in (0 where there is none). An element
- * in the last run of a window need not be in the window itself: callers know which is theirs.
+ * [N, C, *counts] -> [N, C, *candidates, *spatial]: for each element the results of the windows that it may be in (0 where there is none). An element
+ * behind a window's end, before the next one's start, still has it among its candidates: callers know which are theirs.
  */
-export function windowsOfElements(p: Prim, w: Windows, spatial: readonly Dim[]): Prim {
-  const lead = p.shape.slice(0, 2);
-  const counts = p.shape.slice(2);
-  const length = w.stride.map((s, i) => (inRuns(w, i) ? s : 1));
-  const repeated = p
-    .reshape([...lead, ...counts.flatMap((c) => [c, 1])])
-    .expand([...lead, ...counts.flatMap((c, i) => [c, length[i]])])
-    .reshape([...lead, ...counts.map((c, i) => dimsOf.mul(c, length[i]))]);
-  return lookBack(repeated, [0, 1], runsOf(w), spatial);
-}
+export const windowsOfElements = (p: Prim, w: Windows, spatial: readonly Dim[]): Prim => candidates(p, w, spatial, true);
 
 /** Windows that an element can be in. */
-export const windowsAnElement = (w: Windows): number => runsOf(w).kernel.reduce((n, k) => n * k, 1);
+export const windowsAnElement = (w: Windows): number => w.kernel.reduce((n, _, i) => n * backAlong(w, i, 0).count, 1);
 
 /** The lowest value of a dtype: what padding counts for in a maximum. */
 export function lowest(dtype: DType): number | bigint {

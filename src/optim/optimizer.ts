@@ -1,8 +1,8 @@
 /**
  * Optimizer: parameter groups, state by parameter, and the frame of a step (no recording, then everything pending is computed, so that every
- * step is one program). Closures, hooks and `foreach` variants are not here.
+ * step is one program). `foreach`, `fused` and the like are accepted nowhere: there is one implementation, and it is fused.
  */
-import { no_grad } from '../autograd/modes.ts';
+import { enable_grad, no_grad } from '../autograd/modes.ts';
 import { clearGrad } from '../nn/module.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { engineOf } from '../tensor/devices.ts';
@@ -60,7 +60,15 @@ export abstract class Optimizer<O extends object> {
   zero_grad(set_to_none = true): void {
     for (const p of this.#all()) clearGrad(p, set_to_none);
   }
-  step(): void {
+  /** One step. A closure, if given, computes the loss (and the gradients) again first; its result is returned. */
+  step(): void;
+  step<T>(closure: () => T): T;
+  step<T>(closure?: () => T): T | undefined {
+    const loss = closure === undefined ? undefined : enable_grad(closure);
+    this.#apply();
+    return loss;
+  }
+  #apply(): void {
     const devices = new Set<string>();
     const before: [Tensor, ParameterState | null][] = [];
     no_grad(() => {
@@ -127,4 +135,5 @@ function loaded(from: ParameterState, p: Tensor): ParameterState {
   return out;
 }
 
-export const zerosLike = (p: Tensor): Tensor => p.to({ copy: true }).detach().zero_() as Tensor;
+export const zerosLike = (p: Tensor): Tensor => fullLike(p, 0);
+export const fullLike = (p: Tensor, value: number): Tensor => no_grad(() => p.to({ copy: true }).detach().fill_(value) as Tensor);

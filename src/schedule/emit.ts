@@ -294,10 +294,17 @@ export class Emitter {
       }
       case 'scalar': {
         const [left, right] = body.srcs;
-        if (body.fn !== 'add' && body.fn !== 'mul' && body.fn !== 'sub') return null;
+        if (body.fn !== 'add' && body.fn !== 'mul' && body.fn !== 'sub' && body.fn !== 'idiv' && body.fn !== 'irem') return null;
         const a = this.#symbolic(left, indices);
         const c = a === null ? null : this.#symbolic(right, indices);
         if (a === null || c === null) return null;
+        if (body.fn === 'idiv' || body.fn === 'irem') {
+          // Positions are divided as if never negative, by a number.
+          const range = rangeOf(a);
+          if (range === null || !dims.provablyAtMost(0, range.low) || c.terms.length > 0 || !dims.provablyAtMost(1, c.offset)) return null;
+          const { quotient, remainder } = divide(a, c.offset);
+          return body.fn === 'idiv' ? quotient : remainder;
+        }
         if (body.fn === 'add') return addIndex(a, c);
         if (body.fn === 'sub') return addIndex(a, scaleIndex(c, -1));
         if (c.terms.length === 0) return scaleIndex(a, c.offset);

@@ -128,10 +128,11 @@ interface InlineCost {
 /** Operations and memory operands of computing a prim anew from what is in memory. */
 function inlineCosts(order: readonly Prim[]): (p: Prim, roots: ReadonlySet<Prim>) => InlineCost {
   // Of each memory operand, the most elements that may be read.
-  const known = new Map<Prim, { operations: number; leaves: Map<Prim, Dim>; composite: boolean }>();
+  const known = new Map<Prim, { operations: number; leaves: Map<Prim, Dim>; composite: boolean; heavy: boolean }>();
   for (const p of order) {
     let operations = p.body.op === 'scalar' || p.body.op === 'cast' ? 1 : 0;
     let composite = p.body.op === 'scalar' && scalarOps[p.body.fn].level === 'composite';
+    let heavy = composite && p.body.op === 'scalar' && !light.has(p.body.fn);
     const leaves = new Map<Prim, Dim>();
     const touch = (leaf: Prim, size: Dim): void => {
       const before = leaves.get(leaf);
@@ -149,9 +150,10 @@ function inlineCosts(order: readonly Prim[]): (p: Prim, roots: ReadonlySet<Prim>
       }
       operations += inner.operations;
       composite ||= inner.composite;
+      heavy ||= inner.heavy;
       for (const [leaf, size] of inner.leaves) touch(leaf, within(size));
     }
-    known.set(p, { operations: Math.min(operations, 1e6), leaves, composite });
+    known.set(p, { operations: Math.min(operations, 1e6), leaves, composite, heavy });
   }
   return (p, roots) => {
     const c = known.get(p)!;
@@ -161,10 +163,13 @@ function inlineCosts(order: readonly Prim[]): (p: Prim, roots: ReadonlySet<Prim>
     return {
       operations: c.operations,
       leaves: large.length,
-      cheap: !c.composite && !reduced && c.operations <= cheapOperations && large.length <= 1,
+      cheap: !c.heavy && !(c.composite && reduced) && c.operations <= cheapOperations && large.length <= 1,
     };
   };
 }
+
+/** Composite functions that take about as long as writing an element out and reading it back. */
+const light: ReadonlySet<string> = new Set(['exp', 'exp2', 'log', 'log2', 'tanh', 'erf']);
 
 const provablyLess = (a: Dim, b: Dim): boolean => !dims.equal(a, b) && dims.provablyAtMost(a, b);
 const provablyHalf = (reads: Dim, of: Dim): boolean => !dims.equal(reads, of) && dims.provablyAtMost(dims.mul(reads, 2), of);

@@ -135,8 +135,15 @@ export function divide(index: Index, by: Dim): { quotient: Index; remainder: Ind
       restOffset = 0;
     }
   }
-  const remaining = make(rest, restOffset);
-  const range = rangeOf(remaining);
+  let remaining = make(rest, restOffset);
+  let range = rangeOf(remaining);
+  // What is left may be negative although the whole is not (a reversed dim): quotients of kernels truncate, so it is raised by a multiple of `by`.
+  if (range !== null && typeof range.low === 'number' && range.low < 0 && typeof by === 'number') {
+    const raise = Math.ceil(-range.low / by);
+    remaining = make(remaining.terms, dims.add(remaining.offset, raise * by));
+    wholeOffset = dims.sub(wholeOffset, raise);
+    range = rangeOf(remaining);
+  }
   if (range !== null && dims.provablyAtMost(0, range.low) && dims.provablyAtMost(range.high, dims.sub(by, 1)))
     return { quotient: make(whole, wholeOffset), remainder: remaining };
   // g x + r with 0 <= r < g and g dividing `by`: the quotient is that of x, whatever r is.

@@ -1,20 +1,26 @@
 /** Hurwitz' zeta function, sum over k of (k + q)^-x, by Euler and Maclaurin (Cephes, S. Moshier): in double precision, rounded once. */
 
-/** (2k)! / B_2k. */
-const expansion = [
-  12,
-  -720,
-  30240,
-  -1209600,
-  47900160,
-  -1.307674368e12 / 691,
-  7.47242496e10,
-  -1.067062284288e16 / 3617,
-  5.109094217170944e18 / 43867,
-  -8.028576626982912e20 / 174611,
-  1.5511210043330986e23 / 854513,
-  -1.6938241367317437e27 / 236364091,
+/** Bernoulli's numbers B_2, B_4, ... */
+const bernoulli = [
+  1 / 6,
+  -1 / 30,
+  1 / 42,
+  -1 / 30,
+  5 / 66,
+  -691 / 2730,
+  7 / 6,
+  -3617 / 510,
+  43867 / 798,
+  -174611 / 330,
+  854513 / 138,
+  -236364091 / 2730,
 ];
+let factorial = 1;
+/** (2k)! / B_2k. */
+const expansion = bernoulli.map((b, k) => {
+  factorial *= (2 * k + 1) * (2 * k + 2);
+  return factorial / b;
+});
 const epsilon = 1.1102230246251565e-16;
 
 /** C's pow: 1 to any power is 1. */

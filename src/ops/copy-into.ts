@@ -1,0 +1,26 @@
+/** `copy_`: a tensor overwritten with another's values, broadcast and cast, from any device. What it held gets zeros as its gradient. */
+import { modes } from '../autograd/modes.ts';
+import type { Operator } from '../graph/operator.ts';
+import { full } from '../graph/prim.ts';
+import { sumToShape } from '../graph/vjp.ts';
+import { broadcastShapes } from '../shape/view.ts';
+import { record } from '../tensor/record.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { assign, writeInto } from '../tensor/write.ts';
+import { toTensor } from './conversion.ts';
+import { sizeMismatch } from './elementwise.ts';
+
+const overwriteOperator: Operator<null> = {
+  name: 'copy',
+  body: ([old, value]) => [value.expand(old.shape)],
+  gradient: ([g], [old, value]) => (g === null ? [null, null] : [full(old.shape, 0, g.dtype), sumToShape(g, value.shape)]),
+};
+
+export function copyInto(self: Tensor, value: Tensor): Tensor {
+  if (broadcastShapes(self.view_.shape, value.view_.shape) === null) throw sizeMismatch(self.view_.shape, value.view_.shape);
+  const here = toTensor(value, { dtype: self.dtype, device: self.device });
+  const fits = here.view_.shape.length <= self.ndim && broadcastShapes(self.view_.shape, here.view_.shape)!.join() === self.view_.shape.join();
+  if (modes.grad && fits && self.requires_grad && !self.is_leaf) return writeInto(self, () => record(overwriteOperator as never, [self, here])[0]);
+  assign(self, here);
+  return self;
+}
