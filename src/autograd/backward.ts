@@ -9,7 +9,7 @@ import { engineOf } from '../tensor/devices.ts';
 import { record } from '../tensor/record.ts';
 import { holding } from '../tensor/scope.ts';
 import { Storage, Tensor } from '../tensor/tensor.ts';
-import { accumulate, accumulateCall, gradientPlan } from './gradients.ts';
+import { accumulate, accumulateCall, gradientCall } from './gradients.ts';
 import { anomaly, modes } from './modes.ts';
 import { type Edge, type EdgeTarget, type SavedValue, Tape } from './tape.ts';
 
@@ -224,14 +224,6 @@ const freed = (): Error =>
 function combine(base: View, list: readonly Contribution[]): Tensor {
   const [first] = list;
   if (list.length === 1 && first.view === base && first.offset === 0) return first.grad;
-  if (
-    list.length === 1 &&
-    first.offset === 0 &&
-    first.view.dtype === base.dtype &&
-    first.view.shape.join() === base.shape.join() &&
-    first.view.strides.join() === base.strides.join()
-  )
-    return first.grad;
   const call = accumulateCall(base, list);
   return record(
     accumulate as never,
@@ -252,23 +244,22 @@ function gradientsThrough(edge: Edge, grads: readonly (Tensor | null)[], create:
   grads.forEach((g, k) => {
     if (g !== null) seeded |= 1 << k;
   });
-  const plan = gradientPlan(signature, seeded);
-  const savedAt = new Map(signature.saved.map((s, i) => [`${s.from}${s.index}`, i] as const));
-  // Only what is not a gradient was put into edge.saved, in the same order.
-  const kept = signature.saved.filter((s) => s.from !== 'grad');
-  const inputs = plan.saved.map((s) => {
-    if (s.from === 'grad') return grads[s.index]!;
-    const at = kept.findIndex((k) => k.from === s.from && k.index === s.index);
-    const saved = edge.saved![at];
-    if (saved === undefined) throw new Error(`internal: ${edge.name} did not save ${s.from} ${s.index} (${savedAt.size} saved)`);
-    return bare(saved.value, saved.view, saved.offset, create ? tapeOf(edge, s) : noTape());
-  });
-  const dims = [...signature.dims, ...signature.inputs.flatMap((v) => v.shape)];
+  const { plan, at, dims } = gradientCall(signature, seeded);
+  const saves = plan.saved;
+  const inputs = new Array<Tensor>(saves.length);
+  for (let i = 0; i < saves.length; i++) {
+    const s = saves[i];
+    if (s.from === 'grad') {
+      inputs[i] = grads[s.index]!;
+      continue;
+    }
+    const saved = edge.saved![at[i]];
+    if (saved === undefined) throw new Error(`internal: ${edge.name} did not save ${s.from} ${s.index}`);
+    inputs[i] = bare(saved.value, saved.view, saved.offset, create ? tapeOf(edge, s) : noTape());
+  }
   const outs = record(plan.operator as never, inputs, { dims, params: edge.params, hidden: true, device: signature.device });
-  const results: (Tensor | null)[] = signature.inputs.map(() => null);
-  plan.wrt.forEach((i, k) => {
-    results[i] = outs[k];
-  });
+  const results = new Array<Tensor | null>(signature.inputs.length).fill(null);
+  for (let k = 0; k < plan.wrt.length; k++) results[plan.wrt[k]] = outs[k];
   return results;
 }
 

@@ -28,6 +28,32 @@ export function gradientPlan(signature: Signature, seeded: number): GradientPlan
   return plan;
 }
 
+/** What a call's gradient is recorded with: the plan, for each of its inputs the place among what the edge saved (-1: a gradient), and the dims. */
+interface GradientCall {
+  readonly plan: GradientPlan;
+  readonly at: readonly number[];
+  readonly dims: readonly number[];
+}
+const calls = new WeakMap<Signature, Map<number, GradientCall>>();
+
+export function gradientCall(signature: Signature, seeded: number): GradientCall {
+  let bySeed = calls.get(signature);
+  if (bySeed === undefined) {
+    bySeed = new Map();
+    calls.set(signature, bySeed);
+  }
+  let call = bySeed.get(seeded);
+  if (call === undefined) {
+    const plan = gradientPlan(signature, seeded);
+    // Only what is not a gradient was put into edge.saved, in the same order.
+    const kept = signature.saved.filter((s) => s.from !== 'grad');
+    const at = plan.saved.map((s) => kept.findIndex((k) => k.from === s.from && k.index === s.index));
+    call = { plan, at, dims: [...signature.dims, ...signature.inputs.flatMap((v) => v.shape)] };
+    bySeed.set(seeded, call);
+  }
+  return call;
+}
+
 /** One contribution to the gradient of some memory: the gradient of a view of it. */
 interface Window {
   readonly rank: number;
@@ -87,7 +113,26 @@ function windowGradient(g: Prim, complex: boolean, memory: readonly Dim[], strid
   return viewGradient(pairs, memory, [...strides.map((s) => dimsOf.mul(s, 2)), 1], dimsOf.mul(offset, 2));
 }
 
-export function accumulateCall(base: View, windows: readonly { view: View; offset: number }[]): { constants: Constants; dims: number[] } {
+interface AccumulateCall {
+  readonly constants: Constants;
+  readonly dims: readonly number[];
+}
+const accumulations = new Map<string, AccumulateCall>();
+const mostAccumulations = 4096;
+
+export function accumulateCall(base: View, windows: readonly { view: View; offset: number }[]): AccumulateCall {
+  let key = `${base.id}`;
+  for (const { view, offset } of windows) key += `,${view.id}:${offset}`;
+  let call = accumulations.get(key);
+  if (call === undefined) {
+    if (accumulations.size >= mostAccumulations) accumulations.clear();
+    call = makeAccumulateCall(base, windows);
+    accumulations.set(key, call);
+  }
+  return call;
+}
+
+function makeAccumulateCall(base: View, windows: readonly { view: View; offset: number }[]): AccumulateCall {
   const dense = isDense(base.shape, base.strides);
   const order = dense ? [...base.shape.keys()].sort((i, j) => base.strides[j] - base.strides[i] || i - j) : null;
   const shapes = windows.map(({ view, offset }) => ({ rank: view.ndim, whole: view === base && offset === 0 }));

@@ -134,16 +134,23 @@ function placeWindow(g: Prim, srcShape: readonly Dim[], strides: readonly Dim[],
   // Per-dim slices: assign every window dim to a source dim whose stride divides its own.
   const starts: Dim[] = [];
   let rest = offset;
-  for (const s of srcStrides) {
-    if (typeof rest !== 'number' || typeof s !== 'number') {
-      const exact = dims.exactQuotient(rest, s);
-      starts.push(exact ?? 0);
-      if (exact !== null) rest = 0;
-    } else {
+  // A dim of the source that the window spans begins at 0, as long as it spans all dims further out: else it would leave the memory.
+  let spanning = true;
+  srcStrides.forEach((s, d) => {
+    const spans = g.shape.some((n, i) => dims.equal(strides[i], s) && dims.equal(n, srcShape[d]));
+    if (typeof rest === 'number' && typeof s === 'number') {
       starts.push(Math.floor(rest / s));
       rest %= s;
+    } else {
+      const exact = dims.exactQuotient(rest, s);
+      if (exact === null && spanning && spans) starts.push(0);
+      else {
+        starts.push(exact ?? dims.quotient(rest, s));
+        rest = exact === null ? dims.remainder(rest, s) : 0;
+      }
     }
-  }
+    spanning &&= spans || srcShape[d] === 1;
+  });
   if (rest !== 0) return null;
   const owner = new Array<number>(srcShape.length).fill(-1);
   const steps = new Array<number>(srcShape.length).fill(1);

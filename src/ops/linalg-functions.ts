@@ -4,19 +4,19 @@
  * Every gradient is written over primitives and these functions, so gradients of gradients follow. Nothing here throws for singular matrices:
  * `info` says where an elimination met a zero, as LAPACK does, and operators decide.
  */
-import { int32, int64 } from '../dtype/dtype.ts';
+import { int32 } from '../dtype/dtype.ts';
 import type { LibraryFunction } from '../graph/library.ts';
 import { callLibrary, cat, complexOf, full, type Prim, type PrimType } from '../graph/prim.ts';
-import { factorCholesky } from './host/linalg/cholesky.ts';
+import { vjp } from '../graph/vjp.ts';
 import { cofactors, determinant, logDeterminant } from './host/linalg/determinant.ts';
 import { exponential } from './host/linalg/exponential.ts';
 import { solveLdl } from './host/linalg/ldl.ts';
-import { factorLu, identityPermutation, inverseOfLu, permutationOf, solveLu, solveTriangular } from './host/linalg/lu.ts';
-import { adjoint as hostAdjoint, batchSize, load, type Matrix, store, storeIntegers, zeros } from './host/linalg/matrix.ts';
-import { adjoint, asColumn, batchOf, block, colsOf, eye, extent, rowsOf, tril, triu } from './linalg-prims.ts';
+import { factorLu, inverseOfLu, solveLu, solveTriangular } from './host/linalg/lu.ts';
+import { batchSize, load, type Matrix, store, storeIntegers, zeros } from './host/linalg/matrix.ts';
+import { adjoint, asColumn, batchOf, block, extent, rowsOf, tril, triu } from './linalg-prims.ts';
 
-const typeOf = (p: Prim): PrimType => ({ shape: p.shape, dtype: p.dtype });
-const infoType = (p: Prim): PrimType => ({ shape: batchOf(p), dtype: int32 });
+export const typeOf = (p: Prim): PrimType => ({ shape: p.shape, dtype: p.dtype });
+export const infoType = (p: Prim): PrimType => ({ shape: batchOf(p), dtype: int32 });
 const vectorOf = (re: number, im: number, complex: boolean): Matrix => {
   const m = zeros(1, 1, complex);
   m.re[0] = re;
@@ -103,11 +103,8 @@ const cofactorFunction: LibraryFunction<null> = {
   // Through det(A) A^{-1}: a second gradient exists where A is not singular.
   vjp: ([g], [a]) => {
     if (g === null || g === undefined) return [null];
-    const inverse = inversePrim(a)[0];
-    const h = adjoint(inverse);
-    const cofactor = asColumn(asColumn(determinantPrim(a))).conj().mul(h);
-    const trace = g.conj().mul(cofactor).sum([a.ndim - 2, a.ndim - 1], true);
-    return [trace.conj().conj().mul(h).conj().conj().sub(h.dot(adjoint(g)).dot(h).mul(asColumn(asColumn(determinantPrim(a))).conj()))];
+    const product = asColumn(asColumn(determinantPrim(a).conj())).mul(adjoint(inversePrim(a)[0]));
+    return vjp([[product, g]], [a]);
   },
   run: ([a], [out]) => {
     for (let i = 0; i < batchSize(a); i++) store(out, i, cofactors(load(a, i)));
@@ -159,87 +156,42 @@ export const logDeterminantPrim = (a: Prim): Prim[] =>
     null,
   );
 
-// ---- Cholesky
 
-const choleskyFunction: LibraryFunction<null> = {
-  name: 'linalg_cholesky',
-  vjp: ([g], _, [l]) => {
+// ---- exponential, and solutions from L D L^T
+
+const exponentialFunction: LibraryFunction<null> = {
+  name: 'linalg_matrix_exp',
+  // The exponential of [[A^H, G], [0, A^H]] holds the gradient in its upper right block.
+  vjp: ([g], [a]) => {
     if (g === null || g === undefined) return [null];
-    const h = adjoint(l);
-    const inner = tril(h.dot(g));
-    const symmetric = inner.add(adjoint(tril(inner, -1))).mul(0.5);
-    return [solveTriangularRight(l, solveTriangularPrim(h, symmetric, true), false)];
+    const n = extent(rowsOf(a));
+    const h = adjoint(a);
+    const rows = a.ndim - 2;
+    const top = cat([h, g], rows + 1);
+    const bottom = cat([full(h.shape, 0, h.dtype), h], rows + 1);
+    return [block(exponentialPrim(cat([top, bottom], rows)), 0, n, n, n)];
   },
-  run: ([a], [out, info]) => {
-    for (let i = 0; i < batchSize(a); i++) {
-      const l = load(a, i);
-      storeIntegers(info, i, [factorCholesky(l)]);
-      store(out, i, l);
+  run: ([a], [out]) => {
+    for (let i = 0; i < batchSize(a); i++) store(out, i, exponential(load(a, i)));
+  },
+};
+export const exponentialPrim = (a: Prim): Prim => callLibrary(exponentialFunction, [a], [typeOf(a)], null)[0];
+
+const ldlSolveFunction: LibraryFunction<{ readonly hermitian: boolean }> = {
+  name: 'linalg_ldl_solve',
+  vjp: () => notDifferentiable('linalg_ldl_solve'),
+  run: ([ld, pivots, b], [out], { hermitian }) => {
+    const n = pivots.shape[pivots.shape.length - 1];
+    for (let i = 0; i < batchSize(b); i++) {
+      const x = load(b, i);
+      solveLdl(load(ld, i), Array.from({ length: n }, (_, k) => Number(pivots.data[i * n + k])), x, hermitian);
+      store(out, i, x);
     }
   },
 };
-/** L of A = L L^H (or its adjoint), read from that triangle of A, and info. */
-export function choleskyPrim(a: Prim, upper: boolean): Prim[] {
-  const [l, info] = callLibrary(choleskyFunction, [upper ? adjoint(a) : a], [typeOf(a), infoType(a)], null);
-  return [upper ? adjoint(l) : l, info];
-}
+export const ldlSolvePrim = (ld: Prim, pivots: Prim, b: Prim, hermitian: boolean): Prim =>
+  callLibrary(ldlSolveFunction, [ld, pivots, b], [typeOf(b)], { hermitian })[0];
 
-// ---- LU
-
-const luFunction: LibraryFunction<null> = {
-  name: 'linalg_lu_factor',
-  vjp: ([g], [a], [lu, , , , where]) => {
-    if (g === null || g === undefined) return [null];
-    const m = extent(rowsOf(a));
-    const n = extent(colsOf(a));
-    const k = Math.min(m, n);
-    const l1 = block(lu, 0, k, 0, k);
-    const u1 = block(lu, 0, k, 0, k);
-    const unitLower = tril(l1, -1).add(eye(l1.shape, l1.dtype));
-    const upper = triu(u1);
-    const g1 = block(g, 0, k, 0, k);
-    let below = adjoint(unitLower).dot(tril(g1, -1));
-    let above = triu(g1).dot(adjoint(upper));
-    const gRight = n > m ? block(g, 0, k, k, n - k) : null;
-    const gBottom = m > n ? block(g, k, m - k, 0, k) : null;
-    if (gRight !== null) below = below.sub(gRight.dot(adjoint(block(lu, 0, k, k, n - k))));
-    if (gBottom !== null) above = above.sub(adjoint(block(lu, k, m - k, 0, k)).dot(gBottom));
-    const core = tril(below, -1).add(triu(above));
-    const unitL = adjoint(unitLower);
-    const upperH = adjoint(upper);
-    let out = solveTriangularPrim(unitL, solveTriangularRight(upperH, core, false), true, true);
-    if (gRight !== null) out = cat([out, solveTriangularPrim(unitL, gRight, true, true)], a.ndim - 1);
-    if (gBottom !== null) out = cat([out, solveTriangularRight(upperH, gBottom, false)], a.ndim - 2);
-    return [takeRowsOf(out, where)];
-  },
-  run: ([a], [out, pivots, info, perm, where]) => {
-    const rows = a.shape[a.shape.length - 2];
-    for (let i = 0; i < batchSize(a); i++) {
-      const lu = load(a, i);
-      const made = factorLu(lu);
-      store(out, i, lu);
-      storeIntegers(pivots, i, made.pivots);
-      storeIntegers(info, i, [made.info]);
-      storePermutation(perm, where, i, made.pivots, rows);
-    }
-  },
-};
-const takeRowsOf = (p: Prim, at: Prim): Prim => takeRows(p, at);
-
-/** LU packed, pivots, info, `perm` and `where`: row i of P^T A is row perm[i] of A; row r of P X is row where[r] of X. */
-export function luPrim(a: Prim): Prim[] {
-  const batch = batchOf(a);
-  const k = Math.min(extent(rowsOf(a)), extent(colsOf(a)));
-  return callLibrary(
-    luFunction,
-    [a],
-    [
-      typeOf(a),
-      { shape: [...batch, k], dtype: int32 },
-      infoType(a),
-      { shape: [...batch, rowsOf(a)], dtype: int64 },
-      { shape: [...batch, rowsOf(a)], dtype: int64 },
-    ],
-    null,
-  );
+export function notDifferentiable(name: string): never {
+  throw new Error(`the derivative for '${name}' is not implemented.`);
 }

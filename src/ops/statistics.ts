@@ -65,11 +65,11 @@ function momentOperator(name: string): Operator<MomentConstants> {
         const gv = kept(g, x, axes).cast(compute.real);
         const scaled = root ? result.eq(0).where(0, gv.div(result.mul(2))) : gv;
         const { deviation } = centered(v, axes);
-        const dof = freedom(v, axes, correction);
-        const smooth = scaled.mul(constant(2, compute.real).div(dof)).mul(deviation);
-        // Without a degree of freedom left the slope is infinite, or undefined at the mean.
-        const steep = deviation.eq(0).where(NaN, full(deviation, Infinity)).mul(scaled);
-        total = dof.le(0).expand(smooth.shape).where(steep, smooth);
+        const count = countOf(x, axes);
+        if (typeof count === 'number' && count <= correction) {
+          // Without a degree of freedom left the slope is infinite, or undefined at the mean.
+          total = deviation.eq(0).where(NaN, full(deviation, Infinity)).mul(scaled);
+        } else total = scaled.mul(constant(2, compute.real).div(freedom(v, axes, correction))).mul(deviation);
       }
       if (gMean !== null) {
         const part = kept(gMean, x, axes)

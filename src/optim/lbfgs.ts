@@ -4,6 +4,7 @@
  * The algorithm decides on numbers at every turn, so it reads them; directions and products stay on the device.
  */
 import { enable_grad, no_grad } from '../autograd/modes.ts';
+import { float64 } from '../dtype/dtype.ts';
 import { bindConstructor, type ConstructorArguments } from '../nn/arguments.ts';
 import { type Tensor, torchFunctions } from '../ops/methods.ts';
 import { type GroupInput, Optimizer } from './optimizer.ts';
@@ -37,6 +38,9 @@ interface Memory {
   iterations: number;
   evaluations: number;
 }
+
+/** PyTorch computes slopes, steps and scales as tensors of the parameters' dtype; so are they rounded here. */
+type Round = (x: number) => number;
 
 const dot = (a: Tensor, b: Tensor): number => Number((a.matmul(b) as Tensor).item());
 const largest = (a: Tensor): number => Number(a.abs().max().item());
@@ -84,6 +88,7 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
     const [group] = this.param_groups;
     const { lr, max_iter, tolerance_grad, tolerance_change, line_search_fn, history_size } = group;
     const max_eval = group.max_eval!;
+    const round: Round = group.params[0].dtype === float64 ? (x) => x : Math.fround;
     const m = this.#memory;
     const evaluate = (): { loss: T; value: number } => {
       const loss = enable_grad(closure);
@@ -101,11 +106,11 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
       if (m.iterations === 1) {
         m.direction = gradient.neg() as Tensor;
         m.scale = 1;
-      } else this.#newDirection(gradient, history_size);
+      } else this.#newDirection(gradient, history_size, round);
       const direction = m.direction!;
       m.previous = gradient.clone() as Tensor;
       const before = loss;
-      m.t = m.iterations === 1 ? Math.min(1, 1 / Number(gradient.abs().sum().item())) * lr : lr;
+      m.t = m.iterations === 1 ? round(Math.min(1, round(1 / Number(gradient.abs().sum().item()))) * lr) : lr;
       const slope = dot(gradient, direction);
       if (slope > -tolerance_change) break;
       let used = 0;
@@ -123,7 +128,7 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
           return { f, g };
         };
         const start: Point = { t: 0, f: loss, g: gradient, slope };
-        const found = strongWolfe(probe, m.t, direction, start, max_eval - evaluations);
+        const found = strongWolfe(probe, m.t, direction, start, max_eval - evaluations, round);
         loss = found.point.f;
         gradient = found.point.g;
         m.t = found.point.t;
@@ -150,7 +155,7 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
   }
 
   /** The two-loop recursion over the remembered steps. */
-  #newDirection(gradient: Tensor, history: number): void {
+  #newDirection(gradient: Tensor, history: number, round: Round): void {
     const m = this.#memory;
     const y = gradient.sub(m.previous!) as Tensor;
     const s = m.direction!.mul(m.t) as Tensor;
@@ -163,19 +168,19 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
       }
       m.gradients.push(y);
       m.steps.push(s);
-      m.inverses.push(1 / ys);
-      m.scale = ys / dot(y, y);
+      m.inverses.push(round(1 / ys));
+      m.scale = round(ys / dot(y, y));
     }
     const along: number[] = [];
     let q = gradient.neg() as Tensor;
     for (let i = m.gradients.length - 1; i >= 0; i--) {
-      along[i] = dot(m.steps[i], q) * m.inverses[i];
+      along[i] = round(dot(m.steps[i], q) * m.inverses[i]);
       q = q.add(m.gradients[i], { alpha: -along[i] }) as Tensor;
     }
     let r = q.mul(m.scale) as Tensor;
     for (let i = 0; i < m.gradients.length; i++) {
-      const back = dot(m.gradients[i], r) * m.inverses[i];
-      r = r.add(m.steps[i], { alpha: along[i] - back }) as Tensor;
+      const back = round(dot(m.gradients[i], r) * m.inverses[i]);
+      r = r.add(m.steps[i], { alpha: round(along[i] - back) }) as Tensor;
     }
     m.direction = r;
   }
@@ -200,21 +205,15 @@ export class LBFGS extends Optimizer<LBFGSOptions> {
 }
 
 /** The minimum of the cubic through two points with slopes, kept within bounds. */
-function cubicMinimum(
-  a: Pick<Point, 't' | 'f' | 'slope'>,
-  b: Pick<Point, 't' | 'f' | 'slope'>,
-  bounds?: readonly [number, number],
-): number {
+function cubicMinimum(a: Point, b: Point, round: Round, bounds?: readonly [number, number]): number {
   const [low, high] = bounds ?? (a.t <= b.t ? [a.t, b.t] : [b.t, a.t]);
-  const d1 = a.slope + b.slope - (3 * (a.f - b.f)) / (a.t - b.t);
-  const square = d1 * d1 - a.slope * b.slope;
-  if (!(square >= 0)) return (low + high) / 2;
-  const d2 = Math.sqrt(square);
-  const at =
-    a.t <= b.t
-      ? b.t - (b.t - a.t) * ((b.slope + d2 - d1) / (b.slope - a.slope + 2 * d2))
-      : a.t - (a.t - b.t) * ((a.slope + d2 - d1) / (a.slope - b.slope + 2 * d2));
-  return Math.min(Math.max(at, low), high);
+  const d1 = round(round(a.slope + b.slope) - round((3 * (a.f - b.f)) / round(a.t - b.t)));
+  const square = round(round(d1 * d1) - round(a.slope * b.slope));
+  if (!(square >= 0)) return round((low + high) / 2);
+  const d2 = round(Math.sqrt(square));
+  const [near, far] = a.t <= b.t ? [a, b] : [b, a];
+  const share = round(round(round(far.slope + d2) - d1) / round(round(far.slope - near.slope) + 2 * d2));
+  return Math.min(Math.max(round(far.t - round(round(far.t - near.t) * share)), low), high);
 }
 
 /** A step that satisfies the strong Wolfe conditions (c1 = 1e-4, c2 = 0.9): bracket, then zoom. */
@@ -224,9 +223,11 @@ function strongWolfe(
   direction: Tensor,
   start: Point,
   mostEvaluations: number,
+  round: Round,
 ): { point: Point; evaluations: number } {
   const [c1, c2, tolerance] = [1e-4, 0.9, 1e-9];
   const reach = largest(direction);
+  const armijo = (t: number): number => round(start.f + round(round(c1 * t) * start.slope));
   const at = (t: number): Point => {
     const { f, g } = probe(t);
     return { t, f, g, slope: dot(g, direction) };
@@ -238,7 +239,7 @@ function strongWolfe(
   let done = false;
   let turns = 0;
   while (turns < mostEvaluations) {
-    if (now.f > start.f + c1 * now.t * start.slope || (turns > 1 && now.f >= previous.f)) {
+    if (now.f > armijo(now.t) || (turns > 1 && now.f >= previous.f)) {
       bracket = [previous, now];
       break;
     }
@@ -251,7 +252,7 @@ function strongWolfe(
       bracket = [previous, now];
       break;
     }
-    const next = cubicMinimum(previous, now, [now.t + 0.01 * (now.t - previous.t), now.t * 10]);
+    const next = cubicMinimum(previous, now, round, [round(now.t + round(0.01 * round(now.t - previous.t))), round(now.t * 10)]);
     previous = now;
     now = at(next);
     evaluations++;
@@ -263,18 +264,18 @@ function strongWolfe(
   while (!done && turns < mostEvaluations) {
     if (Math.abs(bracket[1].t - bracket[0].t) * reach < tolerance) break;
     const [least, most] = [Math.min(bracket[0].t, bracket[1].t), Math.max(bracket[0].t, bracket[1].t)];
-    let t = cubicMinimum(bracket[0], bracket[1]);
-    const margin = 0.1 * (most - least);
+    let t = cubicMinimum(bracket[0], bracket[1], round);
+    const margin = round(0.1 * round(most - least));
     if (Math.min(most - t, t - least) < margin) {
       if (stuck || t >= most || t <= least) {
-        t = Math.abs(t - most) < Math.abs(t - least) ? most - margin : least + margin;
+        t = Math.abs(t - most) < Math.abs(t - least) ? round(most - margin) : round(least + margin);
         stuck = false;
       } else stuck = true;
     } else stuck = false;
     now = at(t);
     evaluations++;
     turns++;
-    if (now.f > start.f + c1 * t * start.slope || now.f >= bracket[low].f) {
+    if (now.f > armijo(t) || now.f >= bracket[low].f) {
       bracket[high] = now;
       [low, high] = bracket[0].f <= bracket[1].f ? [0, 1] : [1, 0];
     } else {

@@ -25,6 +25,12 @@ export class View {
   get ndim(): number {
     return this.shape.length;
   }
+  #injective: boolean | null = null;
+  /** No two indices address the same element, as far as sorted strides can tell. */
+  get injective(): boolean {
+    this.#injective ??= isNonOverlapping(this.shape, this.strides);
+    return this.#injective;
+  }
 }
 
 const interned = new Map<string, View>();

@@ -36,7 +36,7 @@ export function constantsOf<T>(key: string, value: () => T): Constants {
 }
 
 const none: readonly never[] = [];
-const signatures = new WeakMap<Operator, { byNumber: Map<number, Signature>; byText: Map<string, Signature> }>();
+const signatures = new WeakMap<Operator, Level>();
 const patterns = new Map<string, number>();
 let nextSignature = 1;
 let operatorIds = 0;
@@ -166,35 +166,44 @@ const classOf = (operator: string): string =>
 
 // ---- signatures
 
+/** Signatures by the numbers that make them up, one level a number: constants, needs, device, counts, views of the inputs, dims. */
+class Level {
+  readonly next: Map<number, Level> = new Map();
+  signature: Signature | null = null;
+  at(number: number): Level {
+    let level = this.next.get(number);
+    if (level === undefined) {
+      level = new Level();
+      this.next.set(number, level);
+    }
+    return level;
+  }
+}
+const deviceNumbers = new Map<string, number>();
+function deviceNumber(device: string | undefined): number {
+  if (device === undefined) return 0;
+  let number = deviceNumbers.get(device);
+  if (number === undefined) {
+    number = deviceNumbers.size + 1;
+    deviceNumbers.set(device, number);
+  }
+  return number;
+}
+
 function findSignature(operator: Operator, inputs: readonly Tensor[], options: CallOptions, needs: number): Signature {
-  let caches = signatures.get(operator);
-  if (caches === undefined) {
-    caches = { byNumber: new Map(), byText: new Map() };
-    signatures.set(operator, caches);
+  let level = signatures.get(operator);
+  if (level === undefined) {
+    level = new Level();
+    signatures.set(operator, level);
   }
   const constants = options.constants ?? noConstants;
-  const callDims = options.dims;
-  if (inputs.length > 0 && inputs.length <= 2 && (callDims === undefined || callDims.length === 0)) {
-    const a = inputs[0].view_.id;
-    const b = inputs.length === 2 ? inputs[1].view_.id : 0;
-    if (a < 1 << 18 && b < 1 << 18 && constants.id < 1 << 13) {
-      const key = ((a * 0x40000 + b) * 0x2000 + constants.id) * 4 + needs;
-      let found = caches.byNumber.get(key);
-      if (found === undefined) {
-        found = makeSignature(operator, inputs, constants, none, needs, options.device);
-        caches.byNumber.set(key, found);
-      }
-      return found;
-    }
-  }
-  let key = `${constants.id}:${needs}:${callDims ?? ''}:${options.device ?? ''}:`;
-  for (let i = 0; i < inputs.length; i++) key += `${inputs[i].view_.id},`;
-  let found = caches.byText.get(key);
-  if (found === undefined) {
-    found = makeSignature(operator, inputs, constants, callDims ?? none, needs, options.device);
-    caches.byText.set(key, found);
-  }
-  return found;
+  const callDims = options.dims ?? none;
+  level = level.at(constants.id).at(needs);
+  if (inputs.length === 0) level = level.at(-deviceNumber(options.device));
+  else if (inputs.length > 1 || callDims.length > 0) level = level.at(inputs.length);
+  for (let i = 0; i < inputs.length; i++) level = level.at(inputs[i].view_.id);
+  for (let i = 0; i < callDims.length; i++) level = level.at(callDims[i]);
+  return (level.signature ??= makeSignature(operator, inputs, constants, callDims, needs, options.device));
 }
 
 function makeSignature(

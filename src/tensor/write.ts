@@ -4,7 +4,7 @@
 import { modes } from '../autograd/modes.ts';
 import { canCast, scalarTypeName } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
-import { broadcastShapes, isNonOverlapping, makeView } from '../shape/view.ts';
+import { broadcastShapes, makeView } from '../shape/view.ts';
 import { engineOf } from './devices.ts';
 import { constantsOf, record } from './record.ts';
 import { writing } from './scope.ts';
@@ -30,7 +30,7 @@ function checkWritable(self: Tensor): void {
     throw new Error(
       'Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update.',
     );
-  if (!isNonOverlapping(self.view_.shape, self.view_.strides))
+  if (!self.view_.injective)
     throw new Error(
       'unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation.',
     );
@@ -90,13 +90,16 @@ export function assign(self: Tensor, value: Tensor): void {
   if (!canCast(value.dtype, self.dtype))
     throw new Error(`result type ${scalarTypeName(value.dtype)} can't be cast to the desired output type ${scalarTypeName(self.dtype)}`);
   const shape = self.view_.shape;
-  const common = broadcastShapes(value.view_.shape, shape);
-  if (common === null || common.join() !== shape.join()) {
-    const text = common === null ? value.view_.shape : common;
-    throw new Error(`output with shape [${shape.join(', ')}] doesn't match the broadcast shape [${text.join(', ')}]`);
+  const same = value.view_ === self.view_;
+  if (!same) {
+    const common = broadcastShapes(value.view_.shape, shape);
+    if (common === null || common.join() !== shape.join()) {
+      const text = common === null ? value.view_.shape : common;
+      throw new Error(`output with shape [${shape.join(', ')}] doesn't match the broadcast shape [${text.join(', ')}]`);
+    }
   }
   let fitted = value;
-  const fits = value.dtype === self.dtype && value.view_.shape.join() === shape.join();
+  const fits = same || (value.dtype === self.dtype && value.view_.shape.join() === shape.join());
   const own =
     isWhole(self) &&
     fits &&

@@ -41,6 +41,11 @@ export class NullBackend implements Backend {
   }
   compile(plan: ProgramPlan): Executable {
     const arena = new Arena(plan);
+    const touched = plan.steps.flatMap((step) => {
+      const { reads, writes } = accessOf(step);
+      return [...new Set(reads), ...new Set(writes)];
+    });
+    const stages = new Set(plan.stages).size;
     const run = ({ externals, outputs, symbols }: Bindings): void => {
       const layout = arena.layout(symbols);
       const bytes = (id: number): number => {
@@ -49,14 +54,11 @@ export class NullBackend implements Backend {
         return (b.kind === 'external' ? externals : outputs)[b.slot].bytes;
       };
       let bytesMoved = 0;
-      for (const step of plan.steps) {
-        const { reads, writes } = accessOf(step);
-        for (const id of [...new Set(reads), ...new Set(writes)]) bytesMoved += bytes(id);
-      }
+      for (const id of touched) bytesMoved += bytes(id);
       this.runs.push({
         plan,
         launches: plan.steps.length,
-        stages: new Set(plan.stages).size,
+        stages,
         bytesMoved,
         arenaBytes: layout.bytes,
         leastArenaBytes: layout.leastBytes,
