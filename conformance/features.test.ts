@@ -20,7 +20,7 @@ describe('FEATURES.md', () => {
     const [written, wanted] = [readFileSync(`${root}FEATURES.md`, 'utf8'), featuresText(names, readReports(root))].map((t) =>
       t.split('\n'),
     );
-    expect(written.filter((line) => !wanted.includes(line))).toEqual([]);
+    expect(written.filter((line) => !wanted.includes(line)).map((line) => line.slice(0, 80))).toEqual([]);
     expect(written.length).toBe(wanted.length);
   });
 });

@@ -1,10 +1,15 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { type AnyTensor, need, Tensor } from './api.ts';
+import { upload } from './arguments.ts';
 import { type Archive, loadRecords, type OperatorRecord, type ProgramRecord, parseExactly, type Records, referencesOf } from './data.ts';
+import { countProducts } from './engine-access.ts';
+import { uploadStrided } from './forms.ts';
 import { encode, type HostTensor, numbers, roundTo } from './host.ts';
 import { agreesRounded, compare, sameDistribution } from './judge.ts';
 import { notRun } from './not-run.ts';
+import { download } from './operators.ts';
 import { type Report, runConformance } from './run.ts';
 import { tolerances } from './tolerances.ts';
 
@@ -130,6 +135,61 @@ describe('the runner on ../shared/conformance', () => {
     }[];
     for (const index of [record.out.t, record.param_grads['weight'].t, record.input_grads[0].t])
       expect(await run(new Map([[index, moved(network.tensor(index))]]))).toEqual(['nn.modules.linear.Linear #0']);
+  });
+});
+
+describe('the other forms of a call', () => {
+  const run = (records: Records): Promise<Report> =>
+    runConformance(
+      { ...records, network: { ...records.network, samples: [] }, programs: [] },
+      { device: 'cpu', forms: 'sample', only: /^mul$/ },
+    );
+  const methods = Tensor.prototype as unknown as Record<string, unknown>;
+
+  test('a wrong method, in-place twin or strided view fails the records that use it', { timeout: 60_000 }, async (context) => {
+    if (!present) context.skip('shared/conformance is absent');
+    const records = someRecords();
+    const before = await run(records);
+    expect(failures(before)).toEqual([]);
+    expect(before.forms.failed).toBe(0);
+    expect(before.forms.checked).toBeGreaterThan(20);
+    for (const [name, form] of [
+      ['mul', 'method'],
+      ['mul_', 'in-place'],
+    ] as const) {
+      const original = methods[name];
+      methods[name] = methods[name.replace('mul', 'sub')];
+      try {
+        const after = await run(records);
+        expect(after.operators.some((o) => o.reason?.startsWith(`${form}: `))).toBe(true);
+      } finally {
+        methods[name] = original;
+      }
+    }
+  });
+
+  test('a strided upload has the same elements at other strides', async () => {
+    for (const shape of [[], [5], [3, 4], [2, 3, 4], [0, 3]]) {
+      const t = encode(
+        'float32',
+        shape,
+        Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i + 1),
+      );
+      const strided = uploadStrided(t, 'cpu');
+      expect(compare(await download(strided), t)).toBeNull();
+      if (t.bytes.length > 4 && shape.length > 0) expect((strided as unknown as { is_contiguous(): boolean }).is_contiguous()).toBe(false);
+    }
+  });
+});
+
+describe('which kernels ran', () => {
+  test('a product is counted each time its program runs, other work is not', async () => {
+    const x = upload(encode('float32', [8, 8], new Float64Array(64).fill(1)), 'cpu');
+    const count = async (name: string): Promise<number> =>
+      (await countProducts('cpu', () => download((need(name) as (...args: unknown[]) => AnyTensor)(x, x)))).products;
+    expect(await count('matmul')).toBe(1);
+    expect(await count('matmul')).toBe(1);
+    expect(await count('mul')).toBe(0);
   });
 });
 

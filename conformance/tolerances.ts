@@ -7,6 +7,31 @@ export interface Tolerance {
   readonly reason: string;
 }
 
-export const tolerances: Readonly<Record<string, Tolerance>> = {};
+const sum = 'float32 sums of products that cancel: the order of the additions decides the last digits';
+const power = 'float32 powers of large numbers: an ulp of log or exp is magnified by the exponent';
+const sampling = 'gradient of float32 coordinates: differences of products of neighbours, scaled by the image size';
+
+export const tolerances: Readonly<Record<string, Tolerance>> = {
+  matmul: { factor: 4, reason: sum },
+  __rmatmul__: { factor: 4, reason: sum },
+  cov: { factor: 4, reason: `gradient of the weights is zero by cancellation; ${sum}` },
+  'nn.functional.conv2d': { factor: 4, reason: sum },
+  'nn.functional.conv3d': { factor: 4, reason: sum },
+  'nn.functional.conv_transpose3d': { factor: 4, reason: sum },
+  'nn.ConvTranspose3d': { factor: 4, reason: sum },
+  'nn.functional.scaled_dot_product_attention': { factor: 2, reason: sum },
+  pow: { factor: 4, reason: power },
+  __rpow__: { factor: 4, reason: power },
+  'special.hermite_polynomial_he': {
+    factor: 11,
+    reason: 'a recurrence that cancels; PyTorch exceeds its own records as much on another processor',
+  },
+  'nn.functional.grid_sample': { factor: 8, reason: sampling },
+  grid_sampler_2d: { factor: 8, reason: sampling },
+  'nn.CTCLoss': { factor: 4, reason: 'gradient: a difference of float32 sums of exponentials over fifty steps' },
+  'nn.Transformer': { factor: 4, reason: `gradients through four layers; ${sum}` },
+  'nn.MultiheadAttention': { factor: 2, reason: sum },
+  'optim.LBFGS': { factor: 8, reason: 'a line search amplifies rounding: PyTorch itself differs by 5e-5 between processors' },
+};
 
 export const toleranceOf = (name: string): number => tolerances[name]?.factor ?? 1;

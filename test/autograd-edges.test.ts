@@ -157,34 +157,46 @@ describe.each(settings)('on %s, flushed %s', (device, flush) => {
       expect(() => out.sum().backward()).toThrow(message);
     };
     const y = (): Tensor => start().mul(1);
-    raises(() => {
-      const a = y();
-      const z = a.mul(a);
-      a.add_(1);
-      return z;
-    }, versionError('4', ', which is output 0 of AddBackward0,', 1, 0));
-    raises(() => {
-      const a = y();
-      const z = a.mul(a);
-      a.select(0, 0).zero_();
-      return z;
-    }, versionError('4', ', which is output 0 of torch::autograd::CopySlices,', 1, 0));
-    raises(() => {
-      const a = y();
-      const z = a.mul(a);
-      a.detach().zero_();
-      return z;
-    }, versionError('4', ', which is output 0 of MulBackward0,', 1, 0));
+    raises(
+      () => {
+        const a = y();
+        const z = a.mul(a);
+        a.add_(1);
+        return z;
+      },
+      versionError('4', ', which is output 0 of AddBackward0,', 1, 0),
+    );
+    raises(
+      () => {
+        const a = y();
+        const z = a.mul(a);
+        a.select(0, 0).zero_();
+        return z;
+      },
+      versionError('4', ', which is output 0 of torch::autograd::CopySlices,', 1, 0),
+    );
+    raises(
+      () => {
+        const a = y();
+        const z = a.mul(a);
+        a.detach().zero_();
+        return z;
+      },
+      versionError('4', ', which is output 0 of MulBackward0,', 1, 0),
+    );
     raises(() => y().relu().add_(1), versionError('4', ', which is output 0 of ReluBackward0,', 1, 0));
     raises(() => y().exp().mul_(2), versionError('4', ', which is output 0 of ExpBackward0,', 1, 0));
     raises(() => y().softmax(0).add_(1), versionError('4', ', which is output 0 of SoftmaxBackward0,', 1, 0));
     raises(() => y().relu_().mul_(2), versionError('4', ', which is output 0 of ReluBackward0,', 2, 1));
-    raises(() => {
-      const a = y();
-      a.narrow(0, 1, 2).exp_();
-      a.select(0, 0).zero_();
-      return a;
-    }, versionError('2', ', which is output 0 of ExpBackward0,', 2, 1));
+    raises(
+      () => {
+        const a = y();
+        a.narrow(0, 1, 2).exp_();
+        a.select(0, 0).zero_();
+        return a;
+      },
+      versionError('2', ', which is output 0 of ExpBackward0,', 2, 1),
+    );
   });
 
   within('what PyTorch does not save may be overwritten', () => {
@@ -192,7 +204,10 @@ describe.each(settings)('on %s, flushed %s', (device, flush) => {
     F.gelu(x).add_(1).sum().backward();
     expect((gradOf(x) as number[])[0]).toBeCloseTo(1.0833154, 5);
     const a = start();
-    a.div(leaf(2, 2, 2, 2)).add_(1).sum().backward();
+    a.div(leaf(2, 2, 2, 2))
+      .add_(1)
+      .sum()
+      .backward();
     expect(gradOf(a)).toEqual([0.5, 0.5, 0.5, 0.5]);
     // A write through .data is not counted: PyTorch would read the new numbers, the engine still has the saved ones.
     const b = start();

@@ -144,7 +144,10 @@ describe.skipIf(openOs().status === 'unavailable')('out of memory on cpu', () =>
     const early = held.select(0, 0).narrow(0, 0, 2).add(1);
     const { runs } = programs.statistics;
     // 256 MiB.
-    const huge = held.unsqueeze(0).expand(32, 8, MiB / 4).contiguous();
+    const huge = held
+      .unsqueeze(0)
+      .expand(32, 8, MiB / 4)
+      .contiguous();
     parameter.mul_(3);
     let message = '';
     try {

@@ -1,5 +1,6 @@
 /** Who may still see a value: the design's table, in a loop that trains. Every case lazily and flushed after every operator. */
 import { afterEach, describe, expect, test } from 'vitest';
+import { collectGarbage } from '../src/backend/tracked-memory.ts';
 import type { Tensor } from '../src/index.ts';
 import torch, { nn, optim } from '../src/index.ts';
 import { engineOf } from '../src/tensor/devices.ts';
@@ -178,6 +179,17 @@ describe('a value stashed in an outer variable by forward, read after its source
     }
     expect(on).toBe(true);
   });
+});
+
+test('a step leaves nothing behind: the heap of a thousand steps is that of a hundred', () => {
+  const step = training();
+  const heap = (steps: number): number => {
+    for (let i = 0; i < steps; i++) step();
+    collectGarbage();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = heap(200);
+  expect(heap(1000) - before).toBeLessThan(1.5e6);
 });
 
 test('what forward makes and nobody keeps is never stored', () => {

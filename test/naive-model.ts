@@ -86,7 +86,10 @@ export class NaiveTensor {
     );
   }
   unsqueeze(dim: number): NaiveTensor {
-    return this.#as([...this.shape.slice(0, dim), 1, ...this.shape.slice(dim)], [...this.strides.slice(0, dim), 0, ...this.strides.slice(dim)]);
+    return this.#as(
+      [...this.shape.slice(0, dim), 1, ...this.shape.slice(dim)],
+      [...this.strides.slice(0, dim), 0, ...this.strides.slice(dim)],
+    );
   }
   /** A new leading dim, repeated. */
   expandFront(count: number): NaiveTensor {

@@ -61,7 +61,10 @@ describe('programs', () => {
   });
 
   /** One decoded token: keys and values of a head appended, attention over all so far. Returns the programs compiled by then. */
-  function decode(tokens: number, append: (k: Tensor, v: Tensor, at: number) => [Tensor, Tensor]): { compiled: number[]; outs: number[][] } {
+  function decode(
+    tokens: number,
+    append: (k: Tensor, v: Tensor, at: number) => [Tensor, Tensor],
+  ): { compiled: number[]; outs: number[][] } {
     const [heads, width] = [2, 4];
     const weights = (seed: number): Tensor => torch.arange(64).view(8, 8).mul(seed).sin();
     const [wq, wk] = [weights(0.37), weights(0.73)];
@@ -73,7 +76,11 @@ describe('programs', () => {
         const split = (w: Tensor): Tensor => x.matmul(w).view(1, 1, heads, width).transpose(1, 2);
         const [k, v] = append(split(wk), split(wq), at);
         const attention = split(wq).matmul(k.transpose(2, 3)).softmax(-1);
-        x = attention.matmul(v).transpose(1, 2).reshape(1, heads * width).tanh();
+        x = attention
+          .matmul(v)
+          .transpose(1, 2)
+          .reshape(1, heads * width)
+          .tanh();
         outs.push(x.flatten().tolist() as number[]);
         compiled.push(statistics().compiled);
       }
@@ -120,7 +127,12 @@ describe('programs', () => {
     const { buffer } = cache.storage.value;
     for (let at = 0; at < 8; at++) {
       cache.narrow(1, at, 1).copy_(torch.full([4, 1], at + 1));
-      expect(cache.narrow(1, 0, at + 1).sum().item()).toBe(2 * (at + 1) * (at + 2));
+      expect(
+        cache
+          .narrow(1, 0, at + 1)
+          .sum()
+          .item(),
+      ).toBe(2 * (at + 1) * (at + 2));
     }
     expect(cache.storage.value.buffer).toBe(buffer);
   });

@@ -107,11 +107,14 @@ function run<T>({ kind, a, b, c }: Instruction, pool: T[], m: Machine<T>, seen: 
   const dim = sx.length === 0 ? 0 : c % sx.length;
   switch (kind) {
     case 'unary':
-      return put(m.unary(unaries[c % unaries.length], x));
+      put(m.unary(unaries[c % unaries.length], x));
+      return;
     case 'scale':
-      return put(m.scale(x, ((b % 7) - 3) / 4));
+      put(m.scale(x, ((b % 7) - 3) / 4));
+      return;
     case 'shift':
-      return put(m.shift(x, ((b % 7) - 3) / 4));
+      put(m.shift(x, ((b % 7) - 3) / 4));
+      return;
     case 'binary':
       if (common(sx, sy)) put(m.binary(binaries[c % binaries.length], x, y));
       return;
@@ -134,13 +137,15 @@ function run<T>({ kind, a, b, c }: Instruction, pool: T[], m: Machine<T>, seen: 
         const j = (b + i * c) % (i + 1);
         [order[i], order[j]] = [order[j], order[i]];
       }
-      return put(m.permute(x, order));
+      put(m.permute(x, order));
+      return;
     }
     case 'slice': {
       if (sx.length === 0) return;
       const start = b % sx[dim];
       const end = start + 1 + (a % (sx[dim] - start));
-      return put(m.slice(x, dim, start, end, 1 + (b % 2)));
+      put(m.slice(x, dim, start, end, 1 + (b % 2)));
+      return;
     }
     case 'select':
       if (sx.length > 0) put(m.select(x, dim, b % sx[dim]));
@@ -155,7 +160,8 @@ function run<T>({ kind, a, b, c }: Instruction, pool: T[], m: Machine<T>, seen: 
       const n = numel(sx);
       const divisors = [...Array(n).keys()].map((i) => i + 1).filter((d) => n % d === 0);
       const first = divisors[b % divisors.length];
-      return put(m.reshape(x, c % 3 === 0 ? [n] : [first, n / first]));
+      put(m.reshape(x, c % 3 === 0 ? [n] : [first, n / first]));
+      return;
     }
     case 'unbind': {
       if (sx.length === 0) return;
@@ -175,12 +181,13 @@ function run<T>({ kind, a, b, c }: Instruction, pool: T[], m: Machine<T>, seen: 
       if (!broadcasts(sy, sx) || !broadcasts(sx, sy) || !m.writable(x) || !m.writable(y)) return;
       const old = m.unary('clone', x);
       m.write(writes[c % writes.length], x, y);
-      return m.write(writes[b % writes.length], y, old);
+      m.write(writes[b % writes.length], y, old);
+      return;
     }
     case 'read':
       seen.push(m.values(x));
       return;
     default:
-      return kind satisfies never;
+      kind satisfies never;
   }
 }

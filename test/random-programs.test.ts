@@ -24,7 +24,8 @@ afterEach(() => {
 });
 
 /** Numbers as text: all NaNs are one, and the signs of zeros count. */
-const bits = (rows: readonly (readonly number[])[]): string[] => rows.map((r) => r.map((x) => (Object.is(x, -0) ? '-0' : `${x}`)).join(' '));
+const bits = (rows: readonly (readonly number[])[]): string[] =>
+  rows.map((r) => r.map((x) => (Object.is(x, -0) ? '-0' : `${x}`)).join(' '));
 
 function inMode<T>(mode: string, work: () => T): T {
   flags.flush = mode;
@@ -58,7 +59,9 @@ const named = (device: string, what: string, check: () => void): void => {
 };
 
 describe('random programs', () => {
-  test(`${runs} programs on ${devices.join(', ')}: the same bits in each flush mode, and the numbers of the naive model`, { timeout: 120_000 }, () => {
+  test(`${runs} programs on ${devices.join(', ')}: the same bits in each flush mode, and the numbers of the naive model`, {
+    timeout: 120_000,
+  }, () => {
     fc.assert(
       fc.property(randomProgram, (program: Program) => {
         const model = execute(program, naive);

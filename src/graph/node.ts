@@ -35,6 +35,13 @@ export interface Signature {
   readonly numbers: Int32Array;
 }
 
+/** Where in the modules a value was made: the n-th result at a module path. */
+export interface Position {
+  readonly path: string;
+  readonly n: number;
+}
+export const positionText = ({ path, n }: Position): string => `${path}#${n}`;
+
 export class Value {
   readonly node: Node | null;
   readonly index: number;
@@ -45,7 +52,7 @@ export class Value {
   /** A user's handle may still see it: it must be stored by the flush that computes it. */
   visible = false;
   /** Seen inside a module's forward only: may be recomputed, is not stored. Null or the place it was made, for the error. */
-  presumedDead: string | null = null;
+  presumedDead: Position | null = null;
   /** Edges of the tape that hold it for backward. */
   savedBy = 0;
   /** Scratch of the walk in progress (`schedule/capture.ts`): position + 1 in the program being captured. */
@@ -69,7 +76,7 @@ export class Node {
   readonly params: readonly (number | bigint)[];
   readonly outs: Value[] = [];
   /** For each output the value whose memory it may take over (an in-place write), if nothing else needs it. */
-  readonly donors: readonly Value[] | null;
+  donors: readonly Value[] | null;
   /** Where the call was made, for errors in data: operator and module path. */
   readonly place: string;
   pending = true;

@@ -4,7 +4,7 @@ import { bindConstructor, type ConstructorArguments } from './arguments.ts';
 import { bindForward } from './forward.ts';
 import { functional } from './functional.ts';
 import { constant_, xavier_normal_, xavier_uniform_ } from './init.ts';
-import { Linear } from './linear.ts';
+import { type Linear, NonDynamicallyQuantizableLinear } from './linear.ts';
 import { Module } from './module.ts';
 import { emptyParameter, type FactoryOptions, type Parameter } from './parameter.ts';
 
@@ -114,7 +114,7 @@ export class MultiheadAttention extends Module {
     this.k_proj_weight = same ? null : weight(embed_dim, this.kdim);
     this.v_proj_weight = same ? null : weight(embed_dim, this.vdim);
     this.in_proj_bias = a.bias ? emptyParameter([3 * embed_dim], a) : null;
-    this.out_proj = new Linear(embed_dim, embed_dim, a.bias, a.device, a.dtype);
+    this.out_proj = new NonDynamicallyQuantizableLinear(embed_dim, embed_dim, a.bias, a.device, a.dtype);
     this.bias_k = a.add_bias_kv ? emptyParameter([1, 1, embed_dim], a) : null;
     this.bias_v = a.add_bias_kv ? emptyParameter([1, 1, embed_dim], a) : null;
     this.reset_parameters();

@@ -7,7 +7,7 @@ import { bindConstructor, type ConstructorArguments } from './arguments.ts';
 import { functional } from './functional.ts';
 import { ones_, zeros_ } from './init.ts';
 import { Module } from './module.ts';
-import { emptyParameter, type FactoryOptions, type Parameter } from './parameter.ts';
+import { emptyParameter, type FactoryOptions, moveInPlace, type Parameter } from './parameter.ts';
 import { pythonBool } from './repr.ts';
 
 export interface NormArguments extends FactoryOptions {
@@ -121,5 +121,71 @@ export class BatchNorm3d extends BatchNorm {
   }
   protected override checkInput(input: Tensor): void {
     if (input.ndim !== 5) throw new Error(`expected 5D input (got ${input.ndim}D input)`);
+  }
+}
+
+// ---- lazy ones
+
+type LazyOrder = ['eps', 'momentum', 'affine', 'track_running_stats', 'device', 'dtype'];
+export type LazyNormArguments = Omit<NormArguments, 'num_features'>;
+export type LazyNormConstructor = ConstructorArguments<LazyNormArguments, LazyOrder>;
+const lazyOrder: LazyOrder = ['eps', 'momentum', 'affine', 'track_running_stats', 'device', 'dtype'];
+
+/** The arguments of a lazy norm as those of the norm, with no features yet. */
+export function lazyArguments(
+  name: string,
+  args: readonly unknown[],
+  defaults: Pick<NormArguments, 'affine' | 'track_running_stats'>,
+): [NormArguments] {
+  const given = bindConstructor<LazyNormArguments>(
+    name,
+    lazyOrder,
+    { eps: 1e-5, momentum: 0.1, ...defaults, device: null, dtype: null },
+    args,
+  );
+  return [{ num_features: 0, ...given }];
+}
+/** Gives a lazy norm the features of its first input; from then on it is a norm like any other. */
+export function materialize(m: NormBase, features: number, prototype: object): void {
+  m.num_features = features;
+  for (const t of [m.weight, m.bias, m.running_mean, m.running_var])
+    if (t !== null) moveInPlace(t, emptyParameter([features], { dtype: t.dtype, device: t.device }).detach() as Tensor);
+  m.reset_parameters();
+  Object.setPrototypeOf(m, prototype);
+}
+
+/** https://docs.pytorch.org/docs/stable/generated/torch.nn.LazyBatchNorm1d.html */
+export class LazyBatchNorm1d extends BatchNorm1d {
+  constructor(...args: LazyNormConstructor) {
+    super(...lazyArguments('LazyBatchNorm1d', args, { affine: true, track_running_stats: true }));
+  }
+  override forward(input: Tensor): Tensor {
+    this.checkInput(input);
+    materialize(this, input.size(1), BatchNorm1d.prototype);
+    return this.forward(input);
+  }
+}
+
+/** https://docs.pytorch.org/docs/stable/generated/torch.nn.LazyBatchNorm2d.html */
+export class LazyBatchNorm2d extends BatchNorm2d {
+  constructor(...args: LazyNormConstructor) {
+    super(...lazyArguments('LazyBatchNorm2d', args, { affine: true, track_running_stats: true }));
+  }
+  override forward(input: Tensor): Tensor {
+    this.checkInput(input);
+    materialize(this, input.size(1), BatchNorm2d.prototype);
+    return this.forward(input);
+  }
+}
+
+/** https://docs.pytorch.org/docs/stable/generated/torch.nn.LazyBatchNorm3d.html */
+export class LazyBatchNorm3d extends BatchNorm3d {
+  constructor(...args: LazyNormConstructor) {
+    super(...lazyArguments('LazyBatchNorm3d', args, { affine: true, track_running_stats: true }));
+  }
+  override forward(input: Tensor): Tensor {
+    this.checkInput(input);
+    materialize(this, input.size(1), BatchNorm3d.prototype);
+    return this.forward(input);
   }
 }

@@ -5,7 +5,7 @@ import { functional } from './functional.ts';
 import { kaiming_uniform_, uniform_ } from './init.ts';
 import { Module } from './module.ts';
 import { emptyParameter, type FactoryOptions, type Parameter } from './parameter.ts';
-import { ntuple, repr, type Size } from './sizes.ts';
+import { ntuple, type OutputSizeArgument, outputSizeOf, repr, type Size } from './sizes.ts';
 
 export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
 
@@ -87,8 +87,7 @@ export abstract class ConvNd extends Module {
     }
     if (!['zeros', 'reflect', 'replicate', 'circular'].includes(padding_mode))
       throw new Error(`padding_mode must be one of {'zeros', 'reflect', 'replicate', 'circular'}, but got padding_mode='${padding_mode}'`);
-    if (transposed && padding_mode !== 'zeros')
-      throw new Error(`Only "zeros" padding mode is supported for ${new.target.name}`);
+    if (transposed && padding_mode !== 'zeros') throw new Error(`Only "zeros" padding mode is supported for ${new.target.name}`);
     this.in_channels = in_channels;
     this.out_channels = out_channels;
     this.kernel_size = ntuple(a.kernel_size, n);
@@ -150,8 +149,8 @@ function sidesOf(m: ConvNd): number[] {
     .flat();
 }
 
-function convTransposeForward(m: ConvNd, f: unknown, x: Tensor, output_size: readonly number[] | null): Tensor {
-  const padding = outputPadding(m, x, output_size);
+function convTransposeForward(m: ConvNd, f: unknown, x: Tensor, output_size: OutputSizeArgument): Tensor {
+  const padding = outputPadding(m, x, outputSizeOf(output_size));
   return (f as ConvFunction)(x, m.weight, m.bias, m.stride, m.padding, padding, m.groups, m.dilation);
 }
 
@@ -162,13 +161,9 @@ function outputPadding(m: ConvNd, x: Tensor, output_size: readonly number[] | nu
   const lead = x.ndim === n + 2 ? 2 : 1;
   const wanted = output_size.length === lead + n ? output_size.slice(lead) : output_size;
   if (wanted.length !== n)
-    throw new Error(
-      `ConvTranspose${n}D: for ${x.ndim}D input, output_size must have ${n} or ${lead + n} elements (got ${wanted.length})`,
-    );
+    throw new Error(`ConvTranspose${n}D: for ${x.ndim}D input, output_size must have ${n} or ${lead + n} elements (got ${wanted.length})`);
   const padding = m.padding as readonly number[];
-  const least = m.kernel_size.map(
-    (k, i) => (x.shape[lead + i] - 1) * m.stride[i] - 2 * padding[i] + m.dilation[i] * (k - 1) + 1,
-  );
+  const least = m.kernel_size.map((k, i) => (x.shape[lead + i] - 1) * m.stride[i] - 2 * padding[i] + m.dilation[i] * (k - 1) + 1);
   const most = least.map((d, i) => d + m.stride[i] - 1);
   if (wanted.some((d, i) => d < least[i] || d > most[i]))
     throw new Error(
@@ -216,7 +211,7 @@ export class ConvTranspose1d extends ConvNd {
   constructor(...args: ConvTransposeCall) {
     super(1, true, convTransposeShape('ConvTranspose1d', args));
   }
-  override forward(input: Tensor, output_size: readonly number[] | null = null): Tensor {
+  override forward(input: Tensor, output_size: OutputSizeArgument = null): Tensor {
     return convTransposeForward(this, functional.conv_transpose1d, input, output_size);
   }
 }
@@ -225,7 +220,7 @@ export class ConvTranspose2d extends ConvNd {
   constructor(...args: ConvTransposeCall) {
     super(2, true, convTransposeShape('ConvTranspose2d', args));
   }
-  override forward(input: Tensor, output_size: readonly number[] | null = null): Tensor {
+  override forward(input: Tensor, output_size: OutputSizeArgument = null): Tensor {
     return convTransposeForward(this, functional.conv_transpose2d, input, output_size);
   }
 }
@@ -234,7 +229,7 @@ export class ConvTranspose3d extends ConvNd {
   constructor(...args: ConvTransposeCall) {
     super(3, true, convTransposeShape('ConvTranspose3d', args));
   }
-  override forward(input: Tensor, output_size: readonly number[] | null = null): Tensor {
+  override forward(input: Tensor, output_size: OutputSizeArgument = null): Tensor {
     return convTransposeForward(this, functional.conv_transpose3d, input, output_size);
   }
 }

@@ -1,7 +1,7 @@
 /** Instance normalization: https://docs.pytorch.org/docs/stable/nn.html#normalization-layers */
 import type { Tensor } from '../ops/methods.ts';
 import type { ConstructorArguments } from './arguments.ts';
-import { type NormArguments, NormBase, type NormOrder } from './batchnorm.ts';
+import { type LazyNormConstructor, lazyArguments, materialize, type NormArguments, NormBase, type NormOrder } from './batchnorm.ts';
 import { functional } from './functional.ts';
 
 /** Normalization of each channel of each sample; a sample may come without a batch. */
@@ -59,5 +59,38 @@ export class InstanceNorm3d extends InstanceNorm {
   }
   protected override get spatial(): number {
     return 3;
+  }
+}
+
+/** https://docs.pytorch.org/docs/stable/generated/torch.nn.LazyInstanceNorm1d.html */
+export class LazyInstanceNorm1d extends InstanceNorm1d {
+  constructor(...args: LazyNormConstructor) {
+    super(...lazyArguments('LazyInstanceNorm1d', args, { affine: false, track_running_stats: false }));
+  }
+  override forward(input: Tensor): Tensor {
+    materialize(this, input.size(-1 - 1), InstanceNorm1d.prototype);
+    return this.forward(input);
+  }
+}
+
+/** https://docs.pytorch.org/docs/stable/generated/torch.nn.LazyInstanceNorm2d.html */
+export class LazyInstanceNorm2d extends InstanceNorm2d {
+  constructor(...args: LazyNormConstructor) {
+    super(...lazyArguments('LazyInstanceNorm2d', args, { affine: false, track_running_stats: false }));
+  }
+  override forward(input: Tensor): Tensor {
+    materialize(this, input.size(-2 - 1), InstanceNorm2d.prototype);
+    return this.forward(input);
+  }
+}
+
+/** https://docs.pytorch.org/docs/stable/generated/torch.nn.LazyInstanceNorm3d.html */
+export class LazyInstanceNorm3d extends InstanceNorm3d {
+  constructor(...args: LazyNormConstructor) {
+    super(...lazyArguments('LazyInstanceNorm3d', args, { affine: false, track_running_stats: false }));
+  }
+  override forward(input: Tensor): Tensor {
+    materialize(this, input.size(-3 - 1), InstanceNorm3d.prototype);
+    return this.forward(input);
   }
 }

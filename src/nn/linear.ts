@@ -60,6 +60,9 @@ export class Linear extends Module {
   }
 }
 
+/** The output projection of MultiheadAttention: a Linear under PyTorch's name for it. */
+export class NonDynamicallyQuantizableLinear extends Linear {}
+
 interface LazyLinearArguments extends FactoryOptions {
   readonly out_features: number;
   readonly bias?: boolean;

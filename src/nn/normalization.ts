@@ -51,8 +51,7 @@ export class LayerNorm extends Module {
     return functional.layer_norm(input, [...this.normalized_shape], this.weight, this.bias, this.eps);
   }
   override extra_repr(): string {
-    const bias = this.elementwise_affine ? `, bias=${pythonBool(this.bias !== null)}` : '';
-    return `${pythonTuple(this.normalized_shape)}, eps=${pythonFloat(this.eps)}, elementwise_affine=${pythonBool(this.elementwise_affine)}${bias}`;
+    return `${pythonTuple(this.normalized_shape)}, eps=${pythonFloat(this.eps)}, elementwise_affine=${pythonBool(this.elementwise_affine)}`;
   }
 }
 

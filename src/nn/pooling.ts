@@ -3,7 +3,7 @@ import type { Tensor } from '../ops/methods.ts';
 import { bindConstructor, type ConstructorArguments } from './arguments.ts';
 import { functional } from './functional.ts';
 import { Module } from './module.ts';
-import { ntuple, repr, reprFields, type Size } from './sizes.ts';
+import { ntuple, type OutputSizeArgument, outputSizeOf, repr, reprFields, type Size } from './sizes.ts';
 
 /** With `return_indices` a pool gives its indices too. */
 export type Pooled = Tensor & [Tensor, Tensor];
@@ -104,8 +104,8 @@ export class MaxUnpool1d extends MaxUnpoolNd {
   constructor(...args: MaxUnpoolCall) {
     super('MaxUnpool1d', 1, args);
   }
-  override forward(input: Tensor, indices: Tensor, output_size: readonly number[] | null = null): Tensor {
-    return functional.max_unpool1d(input, indices, this.kernel_size, this.stride, this.padding, output_size) as Tensor;
+  override forward(input: Tensor, indices: Tensor, output_size: OutputSizeArgument = null): Tensor {
+    return functional.max_unpool1d(input, indices, this.kernel_size, this.stride, this.padding, outputSizeOf(output_size)) as Tensor;
   }
 }
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxUnpool2d.html */
@@ -113,8 +113,8 @@ export class MaxUnpool2d extends MaxUnpoolNd {
   constructor(...args: MaxUnpoolCall) {
     super('MaxUnpool2d', 2, args);
   }
-  override forward(input: Tensor, indices: Tensor, output_size: readonly number[] | null = null): Tensor {
-    return functional.max_unpool2d(input, indices, this.kernel_size, this.stride, this.padding, output_size) as Tensor;
+  override forward(input: Tensor, indices: Tensor, output_size: OutputSizeArgument = null): Tensor {
+    return functional.max_unpool2d(input, indices, this.kernel_size, this.stride, this.padding, outputSizeOf(output_size)) as Tensor;
   }
 }
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxUnpool3d.html */
@@ -122,8 +122,8 @@ export class MaxUnpool3d extends MaxUnpoolNd {
   constructor(...args: MaxUnpoolCall) {
     super('MaxUnpool3d', 3, args);
   }
-  override forward(input: Tensor, indices: Tensor, output_size: readonly number[] | null = null): Tensor {
-    return functional.max_unpool3d(input, indices, this.kernel_size, this.stride, this.padding, output_size) as Tensor;
+  override forward(input: Tensor, indices: Tensor, output_size: OutputSizeArgument = null): Tensor {
+    return functional.max_unpool3d(input, indices, this.kernel_size, this.stride, this.padding, outputSizeOf(output_size)) as Tensor;
   }
 }
 
@@ -242,7 +242,8 @@ abstract class FractionalMaxPoolNd extends Module {
       throw new Error(`${module} requires specifying either an output size, or a pooling ratio`);
     if (this.output_size !== null && this.output_ratio !== null)
       throw new Error('only one of output_size and output_ratio may be specified');
-    if (this.output_ratio?.some((r) => r <= 0 || r >= 1)) throw new Error(`output_ratio must be between 0 and 1 (got ${repr(a.output_ratio)})`);
+    if (this.output_ratio?.some((r) => r <= 0 || r >= 1))
+      throw new Error(`output_ratio must be between 0 and 1 (got ${repr(a.output_ratio)})`);
   }
 }
 const fractional = (m: FractionalMaxPoolNd, f: unknown, x: Tensor): Pooled =>

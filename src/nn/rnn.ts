@@ -230,6 +230,11 @@ const lstmOrder: LstmOrder = [
 /** What a layer returns for what it is given: packed for packed. */
 type Same<I extends Tensor | PackedSequence> = I extends PackedSequence ? PackedSequence : Tensor;
 
+/** A packed sequence for a packed sequence. */
+export interface RNN {
+  (input: Tensor, hx?: Tensor | null): [Tensor, Tensor];
+  (input: PackedSequence, hx?: Tensor | null): [PackedSequence, Tensor];
+}
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html */
 export class RNN extends RNNBase {
   nonlinearity: 'tanh' | 'relu';
@@ -246,6 +251,11 @@ export class RNN extends RNNBase {
   }
 }
 
+/** A packed sequence for a packed sequence. */
+export interface GRU {
+  (input: Tensor, hx?: Tensor | null): [Tensor, Tensor];
+  (input: PackedSequence, hx?: Tensor | null): [PackedSequence, Tensor];
+}
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html */
 export class GRU extends RNNBase {
   constructor(...args: ConstructorArguments<RecurrentArguments, GruOrder>) {
@@ -257,6 +267,11 @@ export class GRU extends RNNBase {
   }
 }
 
+/** A packed sequence for a packed sequence. */
+export interface LSTM {
+  (input: Tensor, hx?: readonly [Tensor, Tensor] | null): [Tensor, [Tensor, Tensor]];
+  (input: PackedSequence, hx?: readonly [Tensor, Tensor] | null): [PackedSequence, [Tensor, Tensor]];
+}
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html */
 export class LSTM extends RNNBase {
   constructor(...args: ConstructorArguments<LstmArguments, LstmOrder>) {

@@ -68,7 +68,14 @@ const adaptiveOperator: Operator<AdaptiveConstants> = {
     const axes = axesFrom(2, n);
     const { values, valid } = gather(c.average ? x.cast(c.compute) : x, out, c.largest);
     const shape = [...x.shape.slice(0, 2), ...out];
-    if (c.average) return [valid.where(values, 0).sum(axes).div(windowSizes(shape, spatial, c.compute)).cast(x.dtype)];
+    if (c.average)
+      return [
+        valid
+          .where(values, 0)
+          .sum(axes)
+          .div(windowSizes(shape, spatial, c.compute))
+          .cast(x.dtype),
+      ];
     const candidates = valid.where(values, constant(lowest(x.dtype), x.dtype));
     const largest = candidates.reduce('max', axes);
     if (!c.indices) return [largest];
@@ -116,15 +123,22 @@ type Optional = number | null | readonly (number | null)[];
 function adaptiveOf(name: string, n: number, x: Tensor, size: Optional, average: boolean): Tensor[] {
   if (x.ndim !== n + 1 && x.ndim !== n + 2) {
     if (n === 1)
-      throw new Error(`Expected 2 to 3 dimensions, but got ${x.ndim}-dimensional tensor for argument #1 'self' (while checking arguments for ${name})`);
+      throw new Error(
+        `Expected 2 to 3 dimensions, but got ${x.ndim}-dimensional tensor for argument #1 'self' (while checking arguments for ${name})`,
+      );
     throw new Error(`${name}(): Expected ${n + 1}D or ${n + 2}D tensor, but got${average ? '' : ':'} ${shapeList(x.view_.shape)}`);
   }
   const given =
-    typeof size === 'number' || size === null ? Array<number | null>(n).fill(size) : size.length === 1 ? Array<number | null>(n).fill(size[0]) : size;
+    typeof size === 'number' || size === null
+      ? Array<number | null>(n).fill(size)
+      : size.length === 1
+        ? Array<number | null>(n).fill(size[0])
+        : size;
   if (given.length !== n) throw new Error(`${name}: output_size must be ${n}`);
   const spatial = x.view_.shape.slice(x.ndim - n);
   const out = given.map((d, i) => d ?? spatial[i]);
-  if (out.some((d) => d < 0)) throw new Error(`${name}: elements of output_size must be greater than or equal to 0 but received ${shapeList(out)}`);
+  if (out.some((d) => d < 0))
+    throw new Error(`${name}: elements of output_size must be greater than or equal to 0 but received ${shapeList(out)}`);
   spatial.forEach((d, i) => {
     if (d === 0)
       throw new Error(
@@ -182,10 +196,8 @@ function maxima<const D extends 1 | 2 | 3>(n: D) {
 function maximaWithIndices<const D extends 1 | 2 | 3>(n: D, name: string) {
   return declare(
     { doc: `Largest elements of as many windows as asked for, and their flat indices. ${page(`adaptive_max_pool${n}d`)}`, as: 'function' },
-    overload(
-      `adaptive_max_pool${n}d(Tensor self, int?[${n}] output_size) -> (Tensor, Tensor)`,
-      ((x: Tensor, size: Optional) => adaptiveOf(name, n, x, size, false)) as never,
-    ),
+    overload(`adaptive_max_pool${n}d(Tensor self, int?[${n}] output_size) -> (Tensor, Tensor)`, ((x: Tensor, size: Optional) =>
+      adaptiveOf(name, n, x, size, false)) as never),
   );
 }
 
@@ -193,7 +205,10 @@ function maximaWithIndices<const D extends 1 | 2 | 3>(n: D, name: string) {
 export const torchAdaptivePooling = {
   adaptive_avg_pool1d: declare(
     { doc: `Averages of as many windows as asked for. ${page('adaptive_avg_pool1d')}`, as: 'function', functional: true },
-    overload('adaptive_avg_pool1d(Tensor self, int?[1] output_size) -> Tensor', (x, size) => adaptiveOf('adaptive_avg_pool1d', 1, x, size, true)[0]),
+    overload(
+      'adaptive_avg_pool1d(Tensor self, int?[1] output_size) -> Tensor',
+      (x, size) => adaptiveOf('adaptive_avg_pool1d', 1, x, size, true)[0],
+    ),
   ),
   adaptive_max_pool1d: maximaWithIndices(1, 'adaptive_max_pool1d'),
 };

@@ -52,6 +52,10 @@ function accepts(p: SchemaParameter, value: unknown): boolean {
       return Array.isArray(value)
         ? value.every((v) => v === null || Number.isInteger(v))
         : p.listOrOne && typeof value === 'number' && Number.isInteger(value);
+    case 'int[][]':
+      return Array.isArray(value) && value.every((v) => Array.isArray(v) && v.every((d) => Number.isInteger(d)));
+    case 'Subscripts':
+      return Array.isArray(value) && value.every((v) => v === '...' || Number.isInteger(v));
     case 'float[]':
     case 'Scalar[]':
       return Array.isArray(value) ? value.every((v) => isScalar(v)) : p.listOrOne && typeof value === 'number';

@@ -147,9 +147,7 @@ const convolutionOperator: Operator<ConvolutionConstants> = {
     const type = direct ? x.dtype : c.compute;
     const [a, w] = [x.cast(type), weight.cast(type)];
     const spatial = x.shape.slice(2);
-    const out = c.transposed
-      ? spread(a, w, c, transposedSizes(spatial, c))
-      : correlate(a, w, c, windowCounts(spatial, c.windows));
+    const out = c.transposed ? spread(a, w, c, transposedSizes(spatial, c)) : correlate(a, w, c, windowCounts(spatial, c.windows));
     if (bias === undefined) return [out.cast(x.dtype)];
     return [out.add(bias.cast(type).reshape([1, bias.shape[0], ...spatial.map(() => 1)])).cast(x.dtype)];
   },
@@ -223,7 +221,9 @@ function convolutionOf(name: string, n: number, x: Tensor, weight: Tensor, bias:
       `Expected ${weight.ndim}-dimensional input for ${weight.ndim}-dimensional weight ${shown}, but got ${x.ndim}-dimensional input of size ${shapeList(x.view_.shape)} instead`,
     );
   if (weight.view_.shape[0] < groups)
-    throw new Error(`Given groups=${groups}, expected weight to be at least ${groups} at dimension 0, but got weight of size ${shown} instead`);
+    throw new Error(
+      `Given groups=${groups}, expected weight to be at least ${groups} at dimension 0, but got weight of size ${shown} instead`,
+    );
   if (weight.view_.shape[0] % groups !== 0)
     throw new Error(
       `Given groups=${groups}, expected weight to be divisible by ${groups} at dimension 0, but got weight of size ${shown} instead`,
@@ -269,7 +269,8 @@ function convolutionOf(name: string, n: number, x: Tensor, weight: Tensor, bias:
 }
 
 function checkTypes(n: number, x: Tensor, weight: Tensor, bias: Tensor | null): void {
-  const short = (d: DType): string => (({ float32: 'float', float64: 'double', int64: 'long int' }) as Record<string, string>)[d.name] ?? d.name;
+  const short = (d: DType): string =>
+    (({ float32: 'float', float64: 'double', int64: 'long int' }) as Record<string, string>)[d.name] ?? d.name;
   if (bias !== null && bias.dtype !== x.dtype)
     throw new Error(`Input type (${short(x.dtype)}) and bias type (${short(bias.dtype)}) should be the same`);
   if (weight.dtype !== x.dtype)
@@ -293,8 +294,15 @@ const page = (name: string): string => `https://docs.pytorch.org/docs/stable/gen
 /** The two overloads of conv1d, conv2d, conv3d: padding by name, or by numbers. */
 function conv<const D extends 1 | 2 | 3>(n: D) {
   const name = `conv${n}d` as const;
-  const call = (x: Tensor, weight: Tensor, bias: Tensor | null, stride: Sizes, padding: Sizes | string, dilation: Sizes, groups: number): Tensor =>
-    convolutionOf(name, n, x, weight, bias, { stride, padding, dilation, groups, transposed: false, outputPadding: 0 });
+  const call = (
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | null,
+    stride: Sizes,
+    padding: Sizes | string,
+    dilation: Sizes,
+    groups: number,
+  ): Tensor => convolutionOf(name, n, x, weight, bias, { stride, padding, dilation, groups, transposed: false, outputPadding: 0 });
   return declare(
     { doc: `${n}-dimensional convolution (cross-correlation). ${page(name)}`, as: 'function', functional: true },
     overload(

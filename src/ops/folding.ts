@@ -71,7 +71,10 @@ function blocksOf(a: BlockArguments): Windows {
 }
 
 const constantsFor = (x: Tensor, windows: Windows) =>
-  constantsOf(`fold:${windowKey(windows)}:${computationDtype(x.dtype).name}`, (): FoldConstants => ({ windows, compute: computationDtype(x.dtype) }));
+  constantsOf(
+    `fold:${windowKey(windows)}:${computationDtype(x.dtype).name}`,
+    (): FoldConstants => ({ windows, compute: computationDtype(x.dtype) }),
+  );
 const described = (w: Windows): string => `kernel_size=${tuple(w.kernel)}, dilation=${tuple(w.dilation)}, padding=${tuple(w.left)}`;
 
 function unfoldOf(x: Tensor, args: BlockArguments): Tensor {
@@ -113,8 +116,7 @@ function foldOf(x: Tensor, outputSize: Sizes, args: BlockArguments): Tensor {
     throw new Error(
       `${given}, expected size of input's dimension 2 to match the calculated number of sliding blocks ${times(counts as number[], ' * ')} = ${all as number}, but got input.size(2)=${shape[at + 1]}.`,
     );
-  const call = (batched: Tensor): Tensor =>
-    record(foldOperator as never, [batched], { constants: constantsFor(x, windows), dims: out })[0];
+  const call = (batched: Tensor): Tensor => record(foldOperator as never, [batched], { constants: constantsFor(x, windows), dims: out })[0];
   return x.ndim === 2 ? unbatched(x, call) : call(x);
 }
 
@@ -127,7 +129,10 @@ export const folding = {
     ),
   ),
   fold: declare(
-    { doc: 'Columns added up as sliding blocks. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.fold.html', as: 'function' },
+    {
+      doc: 'Columns added up as sliding blocks. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.fold.html',
+      as: 'function',
+    },
     overload(
       'fold(Tensor input, SymInt[2] output_size, int[2] kernel_size, int[2] dilation=1, int[2] padding=0, int[2] stride=1) -> Tensor',
       (x, out, kernel, dilation, padding, stride) => foldOf(x, out, { kernel, dilation, padding, stride }),

@@ -9,10 +9,10 @@ import { type DType, int64 } from '../dtype/dtype.ts';
 import { computationDtype, scalarTypeName } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { dimPrim, iota, type Prim } from '../graph/prim.ts';
-import type { Dim } from '../shape/dim.ts';
-import * as dimsOf from '../shape/dim.ts';
 import { uniform } from '../random/cpu-streams.ts';
 import { defaultGenerator } from '../random/generator.ts';
+import type { Dim } from '../shape/dim.ts';
+import * as dimsOf from '../shape/dim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { fromBytes } from './creation.ts';
@@ -97,7 +97,8 @@ function fractionalOf(n: 2 | 3, x: Tensor, a: FractionalArguments): Tensor[] {
   const ratio = a.ratio === null ? null : spread(a.ratio, n, wrong);
   const out = a.size === null ? spatial.map((d, i) => Math.trunc(d * ratio![i])) : spread(a.size, n, wrong);
   spatial.forEach((d, i) => {
-    if (out[i] + kernel[i] - 1 > d) throw new Error(`${name}(): pool ${sides[n][i]} ${kernel[i]} too large relative to input ${sides[n][i]} ${d}`);
+    if (out[i] + kernel[i] - 1 > d)
+      throw new Error(`${name}(): pool ${sides[n][i]} ${kernel[i]} too large relative to input ${sides[n][i]} ${d}`);
   });
   if (!x.dtype.is_floating_point) throw new Error(`"${name}_out_frame" not implemented for '${scalarTypeName(x.dtype)}'`);
   const batch = x.ndim === n + 1 ? 1 : x.view_.shape[0];

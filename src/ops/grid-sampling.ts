@@ -121,7 +121,9 @@ export function gridSamplerOf(name: string, x: Tensor, grid: Tensor, mode: numbe
   const { shape } = x.view_;
   const sizes = `input with sizes ${shapeList(shape)} and grid with sizes ${shapeList(grid.view_.shape)}`;
   if (x.dtype !== grid.dtype)
-    throw new Error(`grid_sampler(): expected input and grid to have same dtype, but input has ${scalarTypeName(x.dtype)} and grid has ${scalarTypeName(grid.dtype)}`);
+    throw new Error(
+      `grid_sampler(): expected input and grid to have same dtype, but input has ${scalarTypeName(x.dtype)} and grid has ${scalarTypeName(grid.dtype)}`,
+    );
   if (x.ndim !== 4 && x.ndim !== 5)
     throw new Error(`grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got ${sizes}`);
   const n = x.ndim - 2;
@@ -129,9 +131,12 @@ export function gridSamplerOf(name: string, x: Tensor, grid: Tensor, mode: numbe
     throw new Error(
       `grid_sampler(): expected ${name.endsWith('3d') ? 5 : name.endsWith('2d') ? 4 : x.ndim}D input and grid with same number of dimensions, but got ${sizes}`,
     );
-  if (grid.view_.shape[0] !== shape[0]) throw new Error(`grid_sampler(): expected grid and input to have same batch size, but got ${sizes}`);
+  if (grid.view_.shape[0] !== shape[0])
+    throw new Error(`grid_sampler(): expected grid and input to have same batch size, but got ${sizes}`);
   if (grid.view_.shape[n + 1] !== n)
-    throw new Error(`grid_sampler(): expected grid to have size ${n} in last dimension, but got grid with sizes ${shapeList(grid.view_.shape)}`);
+    throw new Error(
+      `grid_sampler(): expected grid to have size ${n} in last dimension, but got grid with sizes ${shapeList(grid.view_.shape)}`,
+    );
   shape.slice(2).forEach((d, i) => {
     if (d <= 0)
       throw new Error(
@@ -194,7 +199,9 @@ export function affineGridOf(theta: Tensor, size: readonly number[], align: bool
   const n = size.length - 2;
   const compute = computationDtype(theta.dtype);
   if (theta.ndim !== 3 || theta.view_.shape[0] !== size[0] || theta.view_.shape[1] !== n || theta.view_.shape[2] !== n + 1)
-    throw new Error(`Expected a batch of ${n}D affine matrices of shape Nx${n}x${n + 1} for size ${shapeList(size)}. Got ${shapeList(theta.view_.shape)}.`);
+    throw new Error(
+      `Expected a batch of ${n}D affine matrices of shape Nx${n}x${n + 1} for size ${shapeList(size)}. Got ${shapeList(theta.view_.shape)}.`,
+    );
   const constants = constantsOf(`affine_grid:${align}:${compute.name}`, (): AffineConstants => ({ align, compute }));
   return record(affineGrid as never, [theta], { constants, dims: size.slice(2) })[0];
 }

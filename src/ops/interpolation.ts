@@ -45,8 +45,21 @@ function sourcePosition(i: Prim, scale: Prim, align: boolean, cubic: boolean): P
 
 /** Keys' cubic convolution weights of the four neighbours of a point, chosen by tap. */
 export function cubicWeight(t: Prim, tap: Prim, a: number): Prim {
-  const near = (x: Prim): Prim => x.mul(a + 2).sub(a + 3).mul(x).mul(x).add(1);
-  const far = (x: Prim): Prim => x.mul(a).sub(5 * a).mul(x).add(8 * a).mul(x).sub(4 * a);
+  const near = (x: Prim): Prim =>
+    x
+      .mul(a + 2)
+      .sub(a + 3)
+      .mul(x)
+      .mul(x)
+      .add(1);
+  const far = (x: Prim): Prim =>
+    x
+      .mul(a)
+      .sub(5 * a)
+      .mul(x)
+      .add(8 * a)
+      .mul(x)
+      .sub(4 * a);
   const rest = t.neg().add(1);
   return tap.eq(0).where(far(t.add(1)), tap.eq(1).where(near(t), tap.eq(2).where(near(rest), far(rest.add(1)))));
 }
@@ -98,10 +111,7 @@ function tapsOf(size: Dim, out: Dim, scale: Prim, c: ResamplingConstants, taps: 
 const triangle = (x: Prim): Prim => x.lt(1).where(x.neg().add(1), 0);
 /** Keys' cubic with a = -0.5, as antialiasing uses it. */
 const cubicFilter = (x: Prim): Prim =>
-  x.lt(1).where(
-    x.mul(1.5).sub(2.5).mul(x).mul(x).add(1),
-    x.lt(2).where(x.sub(5).mul(x).add(8).mul(x).sub(4).mul(-0.5), 0),
-  );
+  x.lt(1).where(x.mul(1.5).sub(2.5).mul(x).mul(x).add(1), x.lt(2).where(x.sub(5).mul(x).add(8).mul(x).sub(4).mul(-0.5), 0));
 
 /** x [N, C, *size] looked up at the taps of `dims` and summed. */
 function gatherTaps(x: Prim, taps: readonly (Taps | null)[], out: readonly Dim[]): Prim {
@@ -181,8 +191,7 @@ export function resampleTo(
   if (out.length !== n) throw new Error(`It is expected output_size equals to ${n}, but got size ${out.length}`);
   if (spatial.some((d) => d <= 0) || out.some((d) => d <= 0))
     throw new Error(`Input and output sizes should be greater than 0, but got input (${list(spatial)}) output (${list(out)})`);
-  if (!x.dtype.is_floating_point && x.dtype.name !== 'uint8')
-    throw new Error(`"${name}" not implemented for '${scalarTypeName(x.dtype)}'`);
+  if (!x.dtype.is_floating_point && x.dtype.name !== 'uint8') throw new Error(`"${name}" not implemented for '${scalarTypeName(x.dtype)}'`);
   const compute = computationDtype(x.dtype.is_floating_point ? x.dtype : float32);
   const scales = spatial.map((d, i) => scaleOf(mode, d, out[i], align, given?.[i] ?? null));
   const taps = scales.map((s) => tapCount(mode, s));

@@ -4,13 +4,13 @@
  * Gradients are PyTorch's. Eigenvectors are unique only up to a phase: where a loss depends on it, the gradient is an error in the data, which
  * `requireZero` throws when it is computed.
  */
-import { int32 } from '../dtype/dtype.ts';
+import { type DType, float64, int32 } from '../dtype/dtype.ts';
 import type { LibraryFunction } from '../graph/library.ts';
-import { callLibrary, constant, type Prim } from '../graph/prim.ts';
+import { callLibrary, constant, full, type Prim } from '../graph/prim.ts';
 import { eigen } from './host/linalg/eigen.ts';
 import { eigenHermitian, mirror } from './host/linalg/hermitian-eigen.ts';
 import { leastSquares } from './host/linalg/least-squares.ts';
-import { batchSize, load, type Matrix, store, storeIntegers, transpose } from './host/linalg/matrix.ts';
+import { batchSize, adjoint as hostAdjoint, load, type Matrix, multiply, scale, store, storeIntegers, transpose } from './host/linalg/matrix.ts';
 import { svd } from './host/linalg/svd.ts';
 import { solvePrim, typeOf } from './linalg-functions.ts';
 import { adjoint, asColumn, asRow, batchOf, block, colsOf, diagonal, embed, extent, onDiagonal, rowsOf } from './linalg-prims.ts';
@@ -26,6 +26,13 @@ const failure = (name: string, shape: readonly number[], i: number, code: number
 
 const isFinite = (m: Matrix): boolean => m.re.every(Number.isFinite) && (m.im === null || m.im.every(Number.isFinite));
 
+function requireFinite(m: Matrix, name: string, shape: readonly number[], i: number): void {
+  if (!isFinite(m))
+    throw new Error(
+      `${name}: ${single(shape, 2) ? '' : `(Batch element ${i}): `}The algorithm failed to converge because the input matrix contained non-finite values.`,
+    );
+}
+
 // ---- a condition on the data of a gradient
 
 const conditionFunction: LibraryFunction<string> = {
@@ -40,8 +47,9 @@ const conditionFunction: LibraryFunction<string> = {
 /** x; an error with this text where `zero` is not (about) zero. */
 const requireZero = (x: Prim, zero: Prim, text: string): Prim => callLibrary(conditionFunction, [x, zero], [typeOf(x)], text)[0];
 
-const gauge = (name: string, vectors: string): string =>
-  `${name}: The ${vectors} in the complex case are specified up to multiplication by e^{i phi}. The specified loss function depends on this quantity, so it is ill-defined.`;
+const gauge = (name: string, vectors: string, end: string): string =>
+  `${name}: The ${vectors} in the complex case are specified up to multiplication by e^{i phi}. The specified loss function depends on this ${end}`;
+const gaugeOfEigenvectors = (name: string): string => gauge(name, 'eigenvectors', 'quantity, so it is ill-defined.');
 
 /** x_k - x_j at [j, k], 1 on the diagonal. */
 function differences(x: Prim): Prim {
@@ -62,7 +70,7 @@ const eighFunction: LibraryFunction<HermitianConstants> = {
     const h = adjoint(v);
     if (!gv) return [v.mul(asRow(gl!).cast(v.dtype)).dot(h)];
     let inner = h.dot(gv);
-    if (v.dtype.is_complex) inner = requireZero(inner, diagonal(inner).imag, gauge('linalg_eigh_backward', 'eigenvectors'));
+    if (v.dtype.is_complex) inner = requireZero(inner, diagonal(inner).imag, gaugeOfEigenvectors('linalg_eigh_backward'));
     inner = inner.div(differences(l).cast(v.dtype));
     const onIt = gl ? embed(gl).cast(v.dtype) : constant(0, v.dtype.real).cast(v.dtype);
     return [v.dot(onDiagonal(inner.shape).where(onIt, inner)).dot(h)];
@@ -71,6 +79,12 @@ const eighFunction: LibraryFunction<HermitianConstants> = {
     for (let i = 0; i < batchSize(a); i++) {
       const m = load(a, i);
       mirror(m, lower);
+      if (!isFinite(m)) {
+        for (const part of [m.re, ...(m.im === null ? [] : [m.im])]) part.fill(Number.NaN);
+        store(l, i, row(new Float64Array(m.rows).fill(Number.NaN)));
+        store(v, i, m);
+        continue;
+      }
       const { values, rows } = eigenHermitian(m, true, (code) => failure(name, a.shape, i, code));
       store(l, i, row(values));
       store(v, i, transpose(rows));
@@ -91,7 +105,7 @@ const eigFunction: LibraryFunction<{ readonly name: string }> = {
     const real = (g: Prim): Prim => (a.dtype.is_complex ? g : g.real);
     if (!gv) return [real(solvePrim(h, asColumn(gl!).mul(h))[0])];
     const raw = h.dot(gv);
-    const checked = requireZero(raw, diagonal(raw).imag, gauge('linalg_eig_backward', 'eigenvectors'));
+    const checked = requireZero(raw, diagonal(raw).imag, gaugeOfEigenvectors('linalg_eig_backward'));
     // Onto the tangent space of columns of norm 1.
     const projected = checked.sub(h.dot(v.mul(asRow(diagonal(checked).real).cast(v.dtype))));
     let inner = projected.div(differences(l.conj()));
@@ -136,14 +150,11 @@ const svdFunction: LibraryFunction<SvdConstants> = {
     const firstRows = (p: Prim | null | undefined): Prim | null => (p ? block(p, 0, k, 0, extent(colsOf(p))) : null);
     return [svdGradient(firstColumns(gu), gs ?? null, firstRows(gvh), firstColumns(u)!, s, firstRows(vh)!)];
   },
-  run: ([a], [u, s, vh], { full, name }) => {
+  run: ([a], [u, s, vh], { full: whole, name }) => {
     for (let i = 0; i < batchSize(a); i++) {
       const m = load(a, i);
-      if (!isFinite(m))
-        throw new Error(
-          `${name}: ${single(a.shape, 2) ? '' : `(Batch element ${i}): `}The algorithm failed to converge because the input matrix contained non-finite values.`,
-        );
-      const made = svd(m, full);
+      requireFinite(m, name, a.shape, i);
+      const made = svd(m, whole);
       store(u, i, made.u);
       store(s, i, row(made.s));
       store(vh, i, made.vh);
@@ -166,7 +177,7 @@ function svdGradient(gu: Prim | null, gs: Prim | null, gvh: Prim | null, u: Prim
   const fromV = gvh === null ? null : vh.dot(adjoint(gvh));
   if (complex && fromU !== null) {
     const phase = fromV === null ? diagonal(fromU).imag : diagonal(fromU.add(fromV)).imag;
-    if (fromV !== null) fromU = requireZero(fromU, phase, gauge('svd_backward', 'singular vectors'));
+    if (fromV !== null) fromU = requireZero(fromU, phase, gauge('svd_backward', 'singular vectors', 'phase term, making it ill-defined.'));
   }
   const e = differences(s.mul(s));
   const sRow = wide(asRow(s));
@@ -191,7 +202,7 @@ function svdGradient(gu: Prim | null, gs: Prim | null, gvh: Prim | null, u: Prim
 }
 
 /** U, S (descending), Vh. */
-export function svdPrim(a: Prim, full: boolean, name: string): Prim[] {
+export function svdPrim(a: Prim, whole: boolean, name: string): Prim[] {
   const m = extent(rowsOf(a));
   const n = extent(colsOf(a));
   const k = Math.min(m, n);
@@ -200,18 +211,77 @@ export function svdPrim(a: Prim, full: boolean, name: string): Prim[] {
     svdFunction,
     [a],
     [
-      { shape: [...batch, m, full ? m : k], dtype: a.dtype },
+      { shape: [...batch, m, whole ? m : k], dtype: a.dtype },
       { shape: [...batch, k], dtype: a.dtype.real },
-      { shape: [...batch, full ? n : k, n], dtype: a.dtype },
+      { shape: [...batch, whole ? n : k, n], dtype: a.dtype },
     ],
-    { full, name },
+    { full: whole, name },
   );
 }
+
+// ---- pseudo-inverse
+
+const pinvFunction: LibraryFunction<{ readonly hermitian: boolean; readonly name: string }> = {
+  name: 'linalg_pinv',
+  vjp: ([g], [a], [p]) => [g === null || g === undefined ? null : pinvGradient(g, p, a), null, null],
+  run: ([a, atol, rtol], [out], { hermitian, name }) => {
+    for (let i = 0; i < batchSize(a); i++) {
+      const m = load(a, i);
+      let [left, s, right]: [Matrix, Float64Array, Matrix] = [m, new Float64Array(0), m];
+      if (hermitian) {
+        mirror(m, true);
+        const { values, rows } = eigenHermitian(m, true, (code) => failure('linalg.eigh', a.shape, i, code));
+        [left, s, right] = [transpose(rows), values, hostAdjoint(transpose(rows))];
+      } else {
+        requireFinite(m, name, a.shape, i);
+        const made = svd(m, false);
+        [left, s, right] = [hostAdjoint(made.vh), made.s, hostAdjoint(made.u)];
+      }
+      const largest = s.reduce((x, y) => Math.max(x, Math.abs(y)), 0);
+      const least = Math.max(Number(atol.data[i]), Number(rtol.data[i]) * largest);
+      s.forEach((x, k) => {
+        scale(right, k * right.cols, right.cols, Math.abs(x) > least ? 1 / x : 0, 0);
+      });
+      store(out, i, multiply(left, right));
+    }
+  },
+};
+/** Of Golub and Pereyra, as PyTorch writes it. */
+function pinvGradient(g: Prim, p: Prim, a: Prim): Prim {
+  const ph = adjoint(p);
+  const gh = adjoint(g);
+  if (extent(rowsOf(a)) <= extent(colsOf(a))) {
+    const k = gh.dot(p);
+    const kph = k.dot(ph);
+    return kph.sub(adjoint(p.dot(k))).sub(a.dot(p).dot(kph)).add(ph.dot(p).dot(gh.sub(k.dot(a))));
+  }
+  const k = p.dot(gh);
+  const phk = ph.dot(k);
+  return gh.sub(a.dot(k)).dot(p).dot(ph).sub(adjoint(k.dot(p))).add(phk).sub(phk.dot(p).dot(a));
+}
+/** The pseudo-inverse: singular values (or eigenvalues) up to max(atol, rtol * the largest) count as 0. */
+export const pinvPrim = (a: Prim, atol: Prim, rtol: Prim, hermitian: boolean): Prim =>
+  callLibrary(pinvFunction, [a, atol, rtol], [{ shape: [...batchOf(a), colsOf(a), rowsOf(a)], dtype: a.dtype }], {
+    hermitian,
+    name: 'linalg.svd',
+  })[0];
+
+/** PyTorch's default relative tolerance. */
+export const defaultTolerance = (dtype: DType, rows: number, cols: number): number =>
+  Math.max(rows, cols) * (dtype.real === float64 ? 2 ** -52 : 2 ** -23);
 
 // ---- least squares
 
 const leastSquaresFunction: LibraryFunction<{ readonly cutoff: number }> = {
   name: 'linalg_lstsq',
+  vjp: ([g], [a, b]) => {
+    if (g === null || g === undefined) return [null, null];
+    const real = a.dtype.real;
+    const batch = batchOf(a);
+    const rtol = defaultTolerance(a.dtype, extent(rowsOf(a)), extent(colsOf(a)));
+    const p = pinvPrim(a, full(batch, 0, real), full(batch, rtol, real), false);
+    return [pinvGradient(g.dot(adjoint(b)), p, a), adjoint(p).dot(g)];
+  },
   run: ([a, b], [x, rank, s], { cutoff }) => {
     for (let i = 0; i < batchSize(a); i++) {
       const made = leastSquares(load(a, i), load(b, i), cutoff);
@@ -221,7 +291,7 @@ const leastSquaresFunction: LibraryFunction<{ readonly cutoff: number }> = {
     }
   },
 };
-/** The solution of smallest norm, rank (int32) and singular values. The gradient is the operator's. */
+/** The solution of smallest norm, rank (int32) and singular values. */
 export function leastSquaresPrim(a: Prim, b: Prim, cutoff: number): Prim[] {
   const k = Math.min(extent(rowsOf(a)), extent(colsOf(a)));
   return callLibrary(

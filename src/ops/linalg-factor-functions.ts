@@ -11,7 +11,7 @@ import { factorLdl } from './host/linalg/ldl.ts';
 import { factorLu, permutationOf } from './host/linalg/lu.ts';
 import { batchSize, load, rowsOf as hostRows, store, storeIntegers } from './host/linalg/matrix.ts';
 import { factorQr, formQ } from './host/linalg/qr.ts';
-import { infoType, notDifferentiable, solveTriangularPrim, solveTriangularRight, typeOf } from './linalg-functions.ts';
+import { infoType, refused, solveTriangularPrim, solveTriangularRight, typeOf } from './linalg-functions.ts';
 import { adjoint, batchOf, block, colsOf, extent, eye, onDiagonal, rowsOf, takeRows, tril, triu } from './linalg-prims.ts';
 
 // ---- Cholesky
@@ -132,7 +132,7 @@ const qrFunction: LibraryFunction<QrConstants> = {
     if (!gq && !gr) return [null];
     const m = extent(rowsOf(a));
     const n = extent(colsOf(a));
-    if (complete && m > n) throw new Error("The QR decomposition is not differentiable when mode='complete' and nrows > ncols");
+    if (complete && m > n) return refused([gq, gr], a, "The QR decomposition is not differentiable when mode='complete' and nrows > ncols.");
     if (m >= n) return [qrGradient(gq ?? null, gr ?? null, q, r)];
     // A = [X Y], R = [U V]: X = Q U is square, and V = Q^H Y.
     const gv = gr ? block(gr, 0, m, m, n - m) : null;
@@ -195,7 +195,7 @@ export function qrPrim(a: Prim, complete: boolean): Prim[] {
 
 const geqrfFunction: LibraryFunction<null> = {
   name: 'geqrf',
-  vjp: () => notDifferentiable('geqrf'),
+  vjp: (gs, [a]) => refused(gs, a, "the derivative for 'geqrf' is not implemented."),
   run: ([a], [packed, tau]) => {
     for (let i = 0; i < batchSize(a); i++) {
       const m = load(a, i);
@@ -228,7 +228,7 @@ export function householderFactors(a: Prim, tau: Prim): { v: Prim; t: Prim } {
 
 const ldlFunction: LibraryFunction<{ readonly hermitian: boolean }> = {
   name: 'linalg_ldl_factor_ex',
-  vjp: () => notDifferentiable('linalg_ldl_factor_ex'),
+  vjp: (gs, [a]) => refused(gs, a, 'derivative for aten::linalg_ldl_factor_ex is not implemented'),
   run: ([a], [ld, pivots, info], { hermitian }) => {
     for (let i = 0; i < batchSize(a); i++) {
       const m = load(a, i);

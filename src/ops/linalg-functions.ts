@@ -179,7 +179,10 @@ export const exponentialPrim = (a: Prim): Prim => callLibrary(exponentialFunctio
 
 const ldlSolveFunction: LibraryFunction<{ readonly hermitian: boolean }> = {
   name: 'linalg_ldl_solve',
-  vjp: () => notDifferentiable('linalg_ldl_solve'),
+  vjp: (gs, [ld, , b]) => {
+    const text = 'derivative for aten::linalg_ldl_solve is not implemented';
+    return [...refused(gs, ld, text), null, ...refused(gs, b, text)];
+  },
   run: ([ld, pivots, b], [out], { hermitian }) => {
     const n = pivots.shape[pivots.shape.length - 1];
     for (let i = 0; i < batchSize(b); i++) {
@@ -192,6 +195,15 @@ const ldlSolveFunction: LibraryFunction<{ readonly hermitian: boolean }> = {
 export const ldlSolvePrim = (ld: Prim, pivots: Prim, b: Prim, hermitian: boolean): Prim =>
   callLibrary(ldlSolveFunction, [ld, pivots, b], [typeOf(b)], { hermitian })[0];
 
-export function notDifferentiable(name: string): never {
-  throw new Error(`the derivative for '${name}' is not implemented.`);
+const refusal: LibraryFunction<string> = {
+  name: 'not_differentiable',
+  vjp: () => [null],
+  run: (_inputs, _outputs, text) => {
+    throw new Error(text);
+  },
+};
+/** A gradient like `a` that is an error once it is computed. */
+export function refused(gs: readonly (Prim | null | undefined)[], a: Prim, text: string): (Prim | null)[] {
+  const g = gs.find((x): x is Prim => x !== null && x !== undefined);
+  return [g === undefined ? null : callLibrary(refusal, [g], [typeOf(a)], text)[0]];
 }

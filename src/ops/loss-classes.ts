@@ -4,7 +4,7 @@
  * The picked entry is a masked sum along the classes, so it shares the row's pass with the sum of exponentials.
  */
 import { viewBytes } from '../dtype/codec.ts';
-import { type DType, int64 } from '../dtype/dtype.ts';
+import { type DType, float32, int64 } from '../dtype/dtype.ts';
 import { computationDtype, scalarTypeName } from '../dtype/promotion.ts';
 import type { LibraryFunction } from '../graph/library.ts';
 import type { Operator } from '../graph/operator.ts';
@@ -206,6 +206,7 @@ function problemOf(inputs: Parameters<LibraryFunction['run']>[0], blank: number)
     inputLengths: inputLengths.data,
     targetLengths: targetLengths.data,
     blank,
+    round: logProbs.dtype === float32 ? Math.fround : (x) => x,
   };
 }
 const ctcGradientFunction: LibraryFunction<CtcConstants> = {

@@ -1,4 +1,5 @@
 /** Matrix products: https://docs.pytorch.org/docs/stable/torch.html#blas-and-lapack-operations */
+import { bool } from '../dtype/dtype.ts';
 import { computationDtype } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import type { Prim } from '../graph/prim.ts';
@@ -64,6 +65,7 @@ export function matmulOf(a: Tensor, b: Tensor): Tensor {
   if (a.ndim === 0 || b.ndim === 0)
     throw new Error(`both arguments to matmul need to be at least 1D, but they are ${a.ndim}D and ${b.ndim}D`);
   checkSameDtype(a, b);
+  if (a.dtype === bool) throw new Error(`"${a.ndim > 2 || b.ndim > 2 ? 'bmm' : 'addmm_impl_cpu_'}" not implemented for 'Bool'`);
   const x = a.view_.shape;
   const y = b.view_.shape;
   const inner = y[y.length === 1 ? 0 : y.length - 2];

@@ -27,7 +27,15 @@ const unpoolOperator: Operator = {
   },
 };
 
-function unpoolOf(n: 1 | 2 | 3, x: Tensor, indices: Tensor, kernel: Sizes, stride: Sizes | null, padding: Sizes, size: Sizes | null): Tensor {
+function unpoolOf(
+  n: 1 | 2 | 3,
+  x: Tensor,
+  indices: Tensor,
+  kernel: Sizes,
+  stride: Sizes | null,
+  padding: Sizes,
+  size: Sizes | null,
+): Tensor {
   const wrong = (): Error => new Error(`max_unpool${n}d: sizes must be a single int, or a tuple of ${n} ints`);
   const k = spread(kernel, n, wrong);
   const s = stride === null || (typeof stride !== 'number' && stride.length === 0) ? k : spread(stride, n, wrong);
@@ -42,7 +50,13 @@ function unpoolOf(n: 1 | 2 | 3, x: Tensor, indices: Tensor, kernel: Sizes, strid
   const spatial = x.view_.shape.slice(x.ndim - n);
   const usual = spatial.map((d, i) => (d - 1) * s[i] + k[i] - 2 * p[i]);
   const out = size === null ? usual : outputSize(n, typeof size === 'number' ? [size] : size, usual, s);
-  requireInside(indices, 0, out.reduce((a, b) => a * b, 1), (wrongIndex) => new Error(`Found an invalid max index: ${wrongIndex} (output volumes are of size ${times(n === 1 ? [...out, 1] : out, 'x')})`));
+  requireInside(
+    indices,
+    0,
+    out.reduce((a, b) => a * b, 1),
+    (wrongIndex) =>
+      new Error(`Found an invalid max index: ${wrongIndex} (output volumes are of size ${times(n === 1 ? [...out, 1] : out, 'x')})`),
+  );
   if (x.ndim === n + 1) return squeezeOf(record(unpoolOperator, [unsqueezeOf(x, 0), unsqueezeOf(indices, 0)], { dims: out })[0], [0]);
   return record(unpoolOperator, [x, indices], { dims: out })[0];
 }
@@ -50,9 +64,7 @@ function unpoolOf(n: 1 | 2 | 3, x: Tensor, indices: Tensor, kernel: Sizes, strid
 function outputSize(n: number, given: readonly number[], usual: readonly number[], stride: readonly number[]): number[] {
   const size = given.length === n + 2 ? given.slice(2) : given;
   if (size.length !== n)
-    throw new Error(
-      `output_size should be a sequence containing ${n} or ${n + 2} elements, but it has a length of '${size.length}'`,
-    );
+    throw new Error(`output_size should be a sequence containing ${n} or ${n + 2} elements, but it has a length of '${size.length}'`);
   size.forEach((d, i) => {
     const low = usual[i] - stride[i];
     const high = usual[i] + stride[i];

@@ -26,9 +26,7 @@ interface PadConstants {
 }
 
 const crop = (x: Prim, axis: number, [left, right]: Ends): Prim =>
-  left >= 0 && right >= 0
-    ? x
-    : x.slice(axis, Math.max(0, -left), dimsOf.add(x.shape[axis], Math.min(0, left) + Math.min(0, right)));
+  left >= 0 && right >= 0 ? x : x.slice(axis, Math.max(0, -left), dimsOf.add(x.shape[axis], Math.min(0, left) + Math.min(0, right)));
 
 /** A scalar in a dtype as PyTorch fills with it: integers truncate. */
 function fillValue(value: number | bigint | Complex, dtype: DType): Prim {
@@ -145,14 +143,19 @@ function sidePadOf(x: Tensor, pad: readonly number[], mode: Mode): Tensor {
       throw new Error(
         `Argument #${4 + 2 * (x.ndim - 1 - i)}: Padding size should be less than the corresponding input dimension, but got: padding ${tuple([left, right])} at dimension ${i} of input ${shapeList(shape)}`,
       );
-    if (mode === 'circular' && (left > shape[i] || right > shape[i])) throw new Error('Padding value causes wrapping around more than once.');
+    if (mode === 'circular' && (left > shape[i] || right > shape[i]))
+      throw new Error('Padding value causes wrapping around more than once.');
     const out = shape[i] + left + right;
     if (shape[i] + Math.min(0, left) + Math.min(0, right) < 0 || out < 0) {
       if (mode === 'circular') throw new Error('Negative padding value is resulting in an empty dimension.');
-      throw new Error(`Trying to create tensor with negative dimension ${out}: ${shapeList(shape.map((d, k) => d + ends[k][0] + ends[k][1]))}`);
+      throw new Error(
+        `Trying to create tensor with negative dimension ${out}: ${shapeList(shape.map((d, k) => d + ends[k][0] + ends[k][1]))}`,
+      );
     }
   }
-  return record(sidePad as never, [x], { constants: constantsOf(`pad:${mode}:${ends.join('|')}`, (): SideConstants => ({ ends, mode })) })[0];
+  return record(sidePad as never, [x], {
+    constants: constantsOf(`pad:${mode}:${ends.join('|')}`, (): SideConstants => ({ ends, mode })),
+  })[0];
 }
 
 function padOf(x: Tensor, pad: readonly number[], mode: string, value: ScalarArgument | null): Tensor {

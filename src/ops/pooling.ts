@@ -87,7 +87,11 @@ function scatterToLargest(g: Prim, flat: Prim, x: Prim, c: PoolConstants): Prim 
   const [at, each] = [flat, g].map((p) => windowsOfElements(p, windows, spatial));
   const strides = rowMajor(spatial);
   const own = spatial
-    .map((_, i) => iota(at.shape, at.ndim - n + i).cast(flat.dtype).mul(dimPrim(strides[i], flat.dtype)))
+    .map((_, i) =>
+      iota(at.shape, at.ndim - n + i)
+        .cast(flat.dtype)
+        .mul(dimPrim(strides[i], flat.dtype)),
+    )
     .reduce((a, b) => a.add(b));
   return at.eq(own).where(each, constant(0, g.dtype)).sum(axesFrom(2, n));
 }
@@ -177,7 +181,13 @@ const spreadOver = (g: Prim, kernel: readonly number[]): Prim =>
 /** The windows along one dim, single elements along the others. */
 function oneDim(w: Windows, dim: number): Windows {
   const only = (values: readonly number[], other: number): number[] => values.map((v, i) => (i === dim ? v : other));
-  return { kernel: only(w.kernel, 1), stride: only(w.stride, 1), dilation: only(w.dilation, 1), left: only(w.left, 0), right: only(w.right, 0) };
+  return {
+    kernel: only(w.kernel, 1),
+    stride: only(w.stride, 1),
+    dilation: only(w.dilation, 1),
+    left: only(w.left, 0),
+    right: only(w.right, 0),
+  };
 }
 
 // ---- calls
@@ -195,8 +205,10 @@ const letters = [[''], ['W'], ['H', 'W'], ['T', 'H', 'W']];
 
 /** Windows of a pool as PyTorch counts them; checks in PyTorch's order. */
 function poolWindows(name: string, n: number, x: Tensor, a: PoolArguments): { windows: Windows; padding: number[]; counts: number[] } {
-  const wrong = (what: string, optional = '') => (): Error =>
-    new Error(`${name}: ${what} must either be ${optional}a single int, or a tuple of ${words[n]}`);
+  const wrong =
+    (what: string, optional = '') =>
+    (): Error =>
+      new Error(`${name}: ${what} must either be ${optional}a single int, or a tuple of ${words[n]}`);
   const kernel = spread(a.kernel, n, wrong('kernel_size'));
   const given = a.stride === null || (typeof a.stride !== 'number' && a.stride.length === 0) ? kernel : a.stride;
   const stride = spread(given, n, wrong('stride', 'omitted, '));
@@ -245,7 +257,9 @@ function checkRank(name: string, n: number, x: Tensor): void {
     throw new Error(
       `${name}: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:${shapeList(x.view_.shape)}`,
     );
-  throw new Error(`Expected 2 to 3 dimensions, but got ${x.ndim}-dimensional tensor for argument #1 'self' (while checking arguments for ${name})`);
+  throw new Error(
+    `Expected 2 to 3 dimensions, but got ${x.ndim}-dimensional tensor for argument #1 'self' (while checking arguments for ${name})`,
+  );
 }
 
 function maxPoolOf(name: string, n: number, x: Tensor, args: PoolArguments, indices: boolean): Tensor[] {
@@ -265,7 +279,8 @@ function averagePoolOf(name: string, n: number, x: Tensor, args: PoolArguments, 
   checkRank(name, n, x);
   if (divisor === 0) throw new Error('divisor must be not zero');
   if (x.ndim === n + 1) return unbatched(x, (batched) => averagePoolOf(name, n, batched, args, includePad, divisor));
-  if (x.dtype.is_complex || x.dtype.kind === 'bool') throw new Error(`"${name}_out_frame" not implemented for '${scalarTypeName(x.dtype)}'`);
+  if (x.dtype.is_complex || x.dtype.kind === 'bool')
+    throw new Error(`"${name}_out_frame" not implemented for '${scalarTypeName(x.dtype)}'`);
   const { windows, padding, counts } = poolWindows(name, n, x, args);
   const compute = computationDtype(x.dtype);
   const constants = constantsOf(
@@ -287,7 +302,11 @@ function lpPoolOf(name: string, n: number, x: Tensor, p: number, kernel: Sizes, 
   const size = spread(kernel, n, () => new Error(`${name}: kernel_size must either be a single int, or a tuple of ${words[n]}`));
   const args: PoolArguments = { kernel: size, stride, padding: 0, dilation: 1, ceil };
   const mean = averagePoolOf(`avg_pool${n}d`, n, use('pow', x, p), args, true, null);
-  const sum = use('mul', use('mul', use('sign', mean), use('relu', use('abs', mean))), size.reduce((a, b) => a * b, 1));
+  const sum = use(
+    'mul',
+    use('mul', use('sign', mean), use('relu', use('abs', mean))),
+    size.reduce((a, b) => a * b, 1),
+  );
   return use('pow', sum, 1 / p);
 }
 
@@ -297,7 +316,15 @@ const page = (name: string): string => `https://docs.pytorch.org/docs/stable/gen
 
 function maxPools<const D extends 1 | 2 | 3>(n: D) {
   const name = `max_pool${n}d` as const;
-  const both = (x: Tensor, kernel: Sizes, stride: Sizes | null, padding: Sizes, dilation: Sizes, ceil: boolean, indices: boolean): unknown => {
+  const both = (
+    x: Tensor,
+    kernel: Sizes,
+    stride: Sizes | null,
+    padding: Sizes,
+    dilation: Sizes,
+    ceil: boolean,
+    indices: boolean,
+  ): unknown => {
     const out = maxPoolOf(name, n, x, { kernel, stride, padding, dilation, ceil }, indices);
     return indices ? out : out[0];
   };
@@ -332,7 +359,8 @@ function lpPool<const D extends 1 | 2 | 3>(n: D) {
     { doc: `p-norm of ${n}-dimensional windows. ${page(name)}`, as: 'function' },
     overload(
       `lp_pool${n}d(Tensor input, float norm_type, int[${n}] kernel_size, int[${n}]? stride=None, bool ceil_mode=False) -> Tensor`,
-      ((x: Tensor, p: number, kernel: Sizes, stride: Sizes | null, ceil: boolean) => lpPoolOf(name, n, x, p, kernel, stride, ceil)) as never,
+      ((x: Tensor, p: number, kernel: Sizes, stride: Sizes | null, ceil: boolean) =>
+        lpPoolOf(name, n, x, p, kernel, stride, ceil)) as never,
     ),
   );
 }
@@ -382,7 +410,9 @@ export const pooling = {
 /** In `torch.ops.aten` only. */
 export const atenPooling = {
   max_pool2d_with_indices_backward: declare(
-    { doc: 'Gradient of max_pool2d, given its indices. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.max_pool2d.html' },
+    {
+      doc: 'Gradient of max_pool2d, given its indices. https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.max_pool2d.html',
+    },
     overload(
       'max_pool2d_with_indices_backward(Tensor grad_output, Tensor self, int[2] kernel_size, int[2] stride, int[2] padding, int[2] dilation, bool ceil_mode, Tensor indices) -> Tensor',
       (g, x, _kernel, _stride, _padding, _dilation, _ceil, indices) => maxPoolBackwardOf(g, x, indices),

@@ -64,16 +64,12 @@ function rot90Of(x: Tensor, k: number, dims: readonly number[]): Tensor {
   }
 }
 
-const rollOperator: Operator<{ axes: readonly number[] }> = {
+/** dims: the position along the axis that comes first. */
+const rollOperator: Operator<{ axis: number }> = {
   name: 'roll',
-  body: ([x], { constants: { axes }, dims }) => {
-    let out = x;
-    axes.forEach((axis, i) => {
-      const start = dims[i];
-      out = cat([out.slice(axis, start, dimsOf.sub(out.shape[axis], start)), out.slice(axis, 0, start)], axis);
-    });
-    return [out];
-  },
+  body: ([x], { constants: { axis }, dims: [start] }) => [
+    cat([x.slice(axis, start, dimsOf.sub(x.shape[axis], start)), x.slice(axis, 0, start)], axis),
+  ],
 };
 
 function rollOf(x: Tensor, shifts: readonly number[], dims: readonly number[]): Tensor {
@@ -83,17 +79,16 @@ function rollOf(x: Tensor, shifts: readonly number[], dims: readonly number[]): 
     throw new Error(`shifts and dimensions must align. shifts: ${shifts.length}, dims:${dims.length}`);
   const wrapped = dims.map((d) => wrapDim(d, x.ndim));
   if (x.view_.numel === 0) return cloneOf(x);
-  const starts = wrapped.map((d, i) => {
-    const size = x.view_.shape[d] ?? 1;
-    return (((size - shifts[i]) % size) + size) % size;
-  });
-  const moved = wrapped.flatMap((axis, i) => (starts[i] === 0 ? [] : [{ axis, start: starts[i] }]));
-  if (moved.length === 0) return cloneOf(x);
-  const axes = moved.map((m) => m.axis);
-  return record(rollOperator as never, [x], {
-    constants: constantsOf(`roll:${axes}`, () => ({ axes })),
-    dims: moved.map((m) => m.start),
-  })[0];
+  // One node an axis: they fuse.
+  return wrapped.reduce(
+    (out, axis, i) => {
+      const size = x.view_.shape[axis] ?? 1;
+      const start = (((size - shifts[i]) % size) + size) % size;
+      if (start === 0) return out;
+      return record(rollOperator as never, [out], { constants: constantsOf(`roll:${axis}`, () => ({ axis })), dims: [start] })[0];
+    },
+    wrapped.every((d, i) => shifts[i] % (x.view_.shape[d] ?? 1) === 0) ? cloneOf(x) : x,
+  );
 }
 
 // ---- repeats

@@ -36,6 +36,9 @@ interface TypeNames<T> {
   'int[]': readonly number[];
   'SymInt[]': readonly number[];
   'int?[]': readonly (number | null)[];
+  'int[][]': readonly (readonly number[])[];
+  /** Dims of an operand of `einsum`: numbers, and '...'. */
+  Subscripts: readonly (number | '...')[];
   'float[]': readonly number[];
   'bool[]': readonly boolean[];
   'Scalar[]': readonly Scalar[];

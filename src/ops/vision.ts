@@ -54,7 +54,12 @@ const channelShuffle: Operator<ShuffleConstants> = {
   body: ([x], { constants: { factor: groups } }) => {
     const [batch, channels, ...rest] = x.shape;
     const order = [0, 2, 1, ...rest.map((_, i) => 3 + i)];
-    return [x.reshape([batch, groups, dimsOf.quotient(channels, groups), ...rest]).permute(order).reshape(x.shape)];
+    return [
+      x
+        .reshape([batch, groups, dimsOf.quotient(channels, groups), ...rest])
+        .permute(order)
+        .reshape(x.shape),
+    ];
   },
 };
 const shuffle = (operator: Operator<ShuffleConstants>, x: Tensor, factor: number): Tensor =>
@@ -95,8 +100,7 @@ const modes: Readonly<Record<string, readonly [Resampling, readonly number[]]>> 
   bicubic: ['cubic', [2]],
 };
 /** PyTorch's kernel for a mode and number of spatial dims. */
-const kernelName = (mode: string, n: number): string =>
-  `upsample_${mode === 'nearest-exact' ? 'nearest' : mode}${n}d`;
+const kernelName = (mode: string, n: number): string => `upsample_${mode === 'nearest-exact' ? 'nearest' : mode}${n}d`;
 
 function interpolateOf(x: Tensor, a: InterpolationArguments): Tensor {
   const { mode } = a;
@@ -159,9 +163,7 @@ function gridSampleOf(x: Tensor, grid: Tensor, mode: string, padding: string, al
 function affineGrid(theta: Tensor, size: readonly number[], align: boolean | null): Tensor {
   if (!theta.dtype.is_floating_point) throw new Error(`Expected theta to have floating point type, but got ${theta.dtype}`);
   if (size.length !== 4 && size.length !== 5)
-    throw new Error(
-      `affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size ${tuple(size)}.`,
-    );
+    throw new Error(`affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size ${tuple(size)}.`);
   if (size.some((d) => d <= 0)) throw new Error(`Expected non-zero, positive output size. Got ${tuple(size)}`);
   return affineGridOf(theta, size, align ?? false);
 }
@@ -188,7 +190,11 @@ export const torchVision = {
     }),
   ),
   pixel_unshuffle: declare(
-    { doc: `Pixels moved into channels: [*, C, H r, W r] to [*, C r^2, H, W]. ${page('pixel_unshuffle')}`, as: 'function', functional: true },
+    {
+      doc: `Pixels moved into channels: [*, C, H r, W r] to [*, C r^2, H, W]. ${page('pixel_unshuffle')}`,
+      as: 'function',
+      functional: true,
+    },
     overload('pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor', (x, r) => {
       checkImage('pixel_unshuffle', x, r, 'downscale_factor');
       for (const [what, at] of [
@@ -196,7 +202,10 @@ export const torchVision = {
         ['width', 1],
       ] as const) {
         const d = x.view_.shape[x.ndim - at];
-        if (d % r !== 0) throw new Error(`pixel_unshuffle expects ${what} to be divisible by downscale_factor, but input.size(-${at})=${d} is not divisible by ${r}`);
+        if (d % r !== 0)
+          throw new Error(
+            `pixel_unshuffle expects ${what} to be divisible by downscale_factor, but input.size(-${at})=${d} is not divisible by ${r}`,
+          );
       }
       return shuffle(pixelUnshuffle, x, r);
     }),
@@ -265,7 +274,9 @@ export const vision = {
   ),
   affine_grid: declare(
     { doc: `The places of an affine transform's results, for grid_sample. ${page('affine_grid')}`, as: 'function' },
-    overload('affine_grid(Tensor theta, int[] size, bool? align_corners=None) -> Tensor', (theta, size, align) => affineGrid(theta, size, align)),
+    overload('affine_grid(Tensor theta, int[] size, bool? align_corners=None) -> Tensor', (theta, size, align) =>
+      affineGrid(theta, size, align),
+    ),
   ),
   ...folding,
 };

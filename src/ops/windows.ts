@@ -52,7 +52,6 @@ function insideOf(x: Prim, w: Windows): Prim {
   }, null)!;
 }
 
-
 /** [N, C, *spatial] -> [N, C, *kernel, *counts]. */
 export function takeWindows(x: Prim, w: Windows, counts: readonly Dim[], outside?: Prim): Prim {
   const padded = padSpatial(x, w, outside);
@@ -60,12 +59,7 @@ export function takeWindows(x: Prim, w: Windows, counts: readonly Dim[], outside
   const spatial = strides.slice(2);
   return padded.view(
     [...x.shape.slice(0, 2), ...w.kernel, ...counts],
-    [
-      strides[0],
-      strides[1],
-      ...spatial.map((s, i) => dimsOf.mul(s, w.dilation[i])),
-      ...spatial.map((s, i) => dimsOf.mul(s, w.stride[i])),
-    ],
+    [strides[0], strides[1], ...spatial.map((s, i) => dimsOf.mul(s, w.dilation[i])), ...spatial.map((s, i) => dimsOf.mul(s, w.stride[i]))],
     0,
   );
 }
@@ -210,7 +204,9 @@ export function flatPositions32(shape: readonly Dim[], w: Windows, spatial: read
     strides.reduce<Dim>((sum, s, i) => dimsOf.add(sum, dimsOf.mul(s, w.left[i])), 0),
     -1,
   );
-  return part(2 + n, w.stride).add(dimPrim(start, int32)).add(part(2, w.dilation));
+  return part(2 + n, w.stride)
+    .add(dimPrim(start, int32))
+    .add(part(2, w.dilation));
 }
 
 /** Zeros of `shape` [N, C, *spatial] with g [N, C, ...] added at flat spatial indices. */

@@ -6,7 +6,7 @@ import type { NumberLayout } from './symbols.ts';
 
 export interface Captured {
   readonly nodes: readonly Node[];
-  /** Structure: patterns, connections, what is asked for, what may be overwritten. */
+  /** Structure: patterns, connections, what is asked for, what may be overwritten. This and `numbers` are good until the next capture. */
   readonly key: Int32Array;
   readonly hash: number;
   readonly numbers: Int32Array;
@@ -111,9 +111,9 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
   for (let i = 0; i < keyLength; i++) hash = (Math.imul(hash, 31) + keyScratch[i]) | 0;
   return {
     nodes,
-    key: keyScratch.slice(0, keyLength),
+    key: keyScratch.subarray(0, keyLength),
     hash,
-    numbers: numberScratch.slice(0, numberLength),
+    numbers: numberScratch.subarray(0, numberLength),
     externals,
     outputs,
     donors,

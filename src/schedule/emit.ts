@@ -166,7 +166,8 @@ export class Emitter {
     const body = prim.body;
     switch (body.op) {
       case 'const':
-        return b.const(type, body.value);
+        // As kernels hold it: the reference interpreter multiplies by pi as float32 too.
+        return b.const(type, type === 'f32' ? Math.fround(Number(body.value)) : body.value);
       case 'param':
         return this.#param({ kind: 'scalar', slot: body.slot, type });
       case 'dim':

@@ -111,6 +111,12 @@ export function rangeOf(index: Index): { low: Dim; high: Dim } | null {
   return { low, high };
 }
 
+/** The least n for which low + n by is not negative, as far as can be told. */
+function multiplesBelow(low: Dim, by: Dim): number {
+  if (typeof low === 'number' && typeof by === 'number') return low < 0 ? Math.ceil(-low / by) : 0;
+  return !dims.provablyAtMost(0, low) && dims.provablyAtMost(0, dims.add(low, by)) ? 1 : 0;
+}
+
 /** Quotient and remainder by a positive dim; both simplify where the ranges allow. */
 export function divide(index: Index, by: Dim): { quotient: Index; remainder: Index } {
   if (by === 1) return { quotient: index, remainder: constantIndex(0) };
@@ -138,9 +144,9 @@ export function divide(index: Index, by: Dim): { quotient: Index; remainder: Ind
   let remaining = make(rest, restOffset);
   let range = rangeOf(remaining);
   // What is left may be negative although the whole is not (a reversed dim): quotients of kernels truncate, so it is raised by a multiple of `by`.
-  if (range !== null && typeof range.low === 'number' && range.low < 0 && typeof by === 'number') {
-    const raise = Math.ceil(-range.low / by);
-    remaining = make(remaining.terms, dims.add(remaining.offset, raise * by));
+  const raise = range === null ? 0 : multiplesBelow(range.low, by);
+  if (raise > 0) {
+    remaining = make(remaining.terms, dims.add(remaining.offset, dims.mul(by, raise)));
     wholeOffset = dims.sub(wholeOffset, raise);
     range = rangeOf(remaining);
   }

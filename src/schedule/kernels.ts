@@ -94,6 +94,8 @@ const localBytes = 128 << 10;
 function rowLocals(roots: readonly Prim[], domain: Domain, placements: Placements): Prim[] {
   const width = dims.productOf(domain.cols);
   if (domain.cols.length === 0 || typeof width !== 'number' || width < 16) return [];
+  // In a kernel of a single row nothing ties a load from scratch memory to the row, so a reduction of it would be moved before the loop that fills it.
+  if (domain.rows.every((d) => d === 1)) return [];
   const own = new Set(roots);
   const found = topological(roots).filter(
     (p) =>
@@ -267,7 +269,9 @@ const usesPositions = (stores: readonly PendingStore[]): boolean =>
 /** Where the operand of a product or library function lies. */
 function operandInMemory(o: Prim, placements: Placements): { buffer: number; strides: readonly Dim[]; offset: Dim } {
   const own = placements.of(o);
-  const window = own ? { base: o, strides: own.strides, offset: 0 as Dim } : operandWindow(
+  const window = own
+    ? { base: o, strides: own.strides, offset: 0 as Dim }
+    : operandWindow(
         o,
         (p) => placements.of(p) !== null,
         (base) => placements.of(base)?.strides ?? rowMajor(base.shape),

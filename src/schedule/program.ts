@@ -61,7 +61,7 @@ export class ProgramCache {
       if (symbols !== null) return { program, symbols };
     }
     const program = this.#compile(captured, entry);
-    entry.sightings.push(captured.numbers);
+    entry.sightings.push(captured.numbers.slice());
     if (entry.sightings.length > maxSightings) entry.sightings.shift();
     // Newest first, and symbolic before constant: what ran last is likeliest to run next.
     entry.programs.unshift(program);
@@ -76,7 +76,7 @@ export class ProgramCache {
     }
     let entry = bucket.find((e) => sameKey(e.key, captured.key));
     if (entry === undefined) {
-      entry = { key: captured.key, programs: [], sightings: [] };
+      entry = { key: captured.key.slice(), programs: [], sightings: [] };
       bucket.push(entry);
     }
     return entry;
@@ -105,7 +105,10 @@ export class ProgramCache {
 
   #build(captured: Captured, pattern: Pattern, reason: string): Program {
     const begin = performance.now();
-    const { plan, donated, sizes } = assemble(shareEqual(lowerComplex(traceProgram(captured, pattern.dims), captured.outputs), captured.outputs), captured);
+    const { plan, donated, sizes } = assemble(
+      shareEqual(lowerComplex(traceProgram(captured, pattern.dims), captured.outputs), captured.outputs),
+      captured,
+    );
     const executable = this.backend.compile(plan);
     const program: Program = {
       id: nextProgram++,

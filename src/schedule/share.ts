@@ -5,7 +5,7 @@
  * No bit changes: equal primitives have equal results.
  */
 import type { Value } from '../graph/node.ts';
-import { Prim, type PrimBody, resultsOf } from '../graph/prim.ts';
+import { Prim, type PrimBody } from '../graph/prim.ts';
 import { topological } from '../graph/vjp.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
@@ -67,8 +67,7 @@ export function shareEqual(traced: TracedProgram, outputs: readonly Value[]): Tr
     let one = byKey.get(key);
     if (one === undefined) {
       const same = srcs.every((s, i) => s === p.srcs[i]);
-      if (same) one = p;
-      else one = p.body.op === 'result' ? resultsOf(srcs[0])[p.body.index] : new Prim({ ...p.body, srcs } as PrimBody, p.shape, p.dtype);
+      one = same ? p : new Prim({ ...p.body, srcs } as PrimBody, p.shape, p.dtype);
       byKey.set(key, one);
     }
     shared.set(p, one);

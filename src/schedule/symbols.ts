@@ -26,10 +26,19 @@ export interface Pattern {
   readonly readAt: readonly number[];
   /** Positions whose dim is neither constant nor a bare symbol read there: checked at each run. */
   readonly checked: readonly number[];
+  /** All numbers, where none varies. */
+  readonly constant?: Int32Array;
 }
+
+const noSymbols = new Int32Array(0);
 
 /** Values of the symbols, or null if the numbers do not have this pattern. */
 export function bind(pattern: Pattern, numbers: ArrayLike<number>): Int32Array | null {
+  if (pattern.constant !== undefined) {
+    const { constant } = pattern;
+    for (let i = 0; i < constant.length; i++) if (constant[i] !== numbers[i]) return null;
+    return noSymbols;
+  }
   const values = new Int32Array(pattern.symbols);
   for (let i = 0; i < pattern.symbols; i++) {
     values[i] = numbers[pattern.readAt[i]];
@@ -45,7 +54,7 @@ export function bind(pattern: Pattern, numbers: ArrayLike<number>): Int32Array |
 /** The pattern in which nothing varies. */
 export function constantPattern(numbers: ArrayLike<number>): Pattern {
   const all = Array.from(numbers);
-  return { dims: all, symbols: 0, readAt: [], checked: all.map((_, i) => i) };
+  return { dims: all, symbols: 0, readAt: [], checked: all.map((_, i) => i), constant: Int32Array.from(all) };
 }
 
 /** A pattern that fits two sightings, or null where a 0 or 1 differs. `affine: false` makes every differing free number a symbol of its own. */

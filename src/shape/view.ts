@@ -33,19 +33,34 @@ export class View {
   }
 }
 
-const interned = new Map<string, View>();
+/** Views by dtype, device, rank, sizes and strides, one level a number. */
+class Level {
+  readonly next: Map<number, Level> = new Map();
+  view: View | null = null;
+  at(number: number): Level {
+    let level = this.next.get(number);
+    if (level === undefined) {
+      level = new Level();
+      this.next.set(number, level);
+    }
+    return level;
+  }
+}
+const interned = new Map<string, Level>();
 let nextId = 1;
 
 /** The one View with these fields. Strides default to row-major. */
 export function makeView(dtype: DType, device: string, shape: readonly number[], strides?: readonly number[]): View {
   const laid = strides ?? contiguousStrides(shape);
-  const key = `${dtype.id};${device};${shape};${laid}`;
-  let view = interned.get(key);
-  if (view === undefined) {
-    view = new View(nextId++, dtype, device, Object.freeze([...shape]), Object.freeze([...laid]));
-    interned.set(key, view);
+  let level = interned.get(device);
+  if (level === undefined) {
+    level = new Level();
+    interned.set(device, level);
   }
-  return view;
+  level = level.at(dtype.id).at(shape.length);
+  for (let i = 0; i < shape.length; i++) level = level.at(shape[i]).at(laid[i]);
+  level.view ??= new View(nextId++, dtype, device, Object.freeze([...shape]), Object.freeze([...laid]));
+  return level.view;
 }
 
 export function numelOf(shape: readonly number[]): number {

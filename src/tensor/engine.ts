@@ -7,7 +7,7 @@
  */
 import { OutOfMemoryError } from '../backend/cpu/memory.ts';
 import type { Backend } from '../backend/interface.ts';
-import type { Node, Value } from '../graph/node.ts';
+import { type Node, positionText, type Value } from '../graph/node.ts';
 import { type Captured, capture } from '../schedule/capture.ts';
 import type { ProgramCache } from '../schedule/program.ts';
 import { flags } from '../util/flags.ts';
@@ -215,7 +215,7 @@ export class Engine {
   /** The value in memory: flushes if it must be computed. */
   materialize(value: Value): NonNullable<Value['buffer']> {
     if (value.buffer === null) {
-      if (value.presumedDead !== null) keepPlace(value.presumedDead);
+      if (value.presumedDead !== null) keepPlace(positionText(value.presumedDead));
       this.flush(value);
     }
     if (value.buffer === null) throw new Error('internal: a flush did not compute what was asked for');
@@ -250,7 +250,8 @@ export class Engine {
   #dropLost(): void {
     const lost = new Set<Node>();
     const dependsOnLost = (node: Node): boolean =>
-      isLost(node) || node.srcs!.some((src) => src.buffer === null && (lost.has(src.node!) || (!src.node!.pending && reachesLost(src.node!))));
+      isLost(node) ||
+      node.srcs!.some((src) => src.buffer === null && (lost.has(src.node!) || (!src.node!.pending && reachesLost(src.node!))));
     this.#pending = this.#pending.filter((node) => {
       if (!dependsOnLost(node)) return true;
       lost.add(node);
@@ -282,14 +283,17 @@ function reachesLost(node: Node): boolean {
 /** After a flush: results in memory need no sources; what nobody can ask for again lets go of them too. */
 function settle(node: Node): void {
   node.pending = false;
+  // What was replaced must not be held by what replaced it: a parameter would hold its whole history.
+  node.donors = null;
   if (node.outs.every((v) => v.buffer !== null || !v.visible)) node.srcs = null;
 }
 
 function lostError(value: Value): Error {
   const failure = failureOf(value.node!);
-  if (failure !== undefined) return new Error(`The result of ${nameOf(value.node!)} was never computed, because of an error before: ${failure}`);
+  if (failure !== undefined)
+    return new Error(`The result of ${nameOf(value.node!)} was never computed, because of an error before: ${failure}`);
   const { signature, place } = value.node!;
-  const position = value.presumedDead ?? place;
+  const position = value.presumedDead === null ? place : positionText(value.presumedDead);
   keepPlace(position);
   return new Error(
     `The result of ${signature.operator.name} (shape [${signature.outs[value.index].shape.join(', ')}], made in ${position}) was presumed unused after the module's call returned, and what it was computed from has since been overwritten.\n` +

@@ -73,14 +73,7 @@ function submitCall(signature: Signature, inputs: readonly Tensor[], options: Ca
     offsets[i] = inputs[i].offset;
   }
   const params = options.params ?? none;
-  const node = new Node(
-    signature,
-    srcs,
-    offsets,
-    params,
-    donorsOf(options.donors),
-    currentScope() === null ? '' : currentPlace(),
-  );
+  const node = new Node(signature, srcs, offsets, params, donorsOf(options.donors), currentScope() === null ? '' : currentPlace());
   const views = signature.outs;
   for (let i = 0; i < views.length; i++) node.outs.push(new Value(node, i, views[i].dtype, views[i].numel, signature.device));
   const hidden = options.hidden === true || writeTarget() !== null;
@@ -203,7 +196,8 @@ function findSignature(operator: Operator, inputs: readonly Tensor[], options: C
   else if (inputs.length > 1 || callDims.length > 0) level = level.at(inputs.length);
   for (let i = 0; i < inputs.length; i++) level = level.at(inputs[i].view_.id);
   for (let i = 0; i < callDims.length; i++) level = level.at(callDims[i]);
-  return (level.signature ??= makeSignature(operator, inputs, constants, callDims, needs, options.device));
+  level.signature ??= makeSignature(operator, inputs, constants, callDims, needs, options.device);
+  return level.signature;
 }
 
 function makeSignature(

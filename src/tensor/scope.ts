@@ -4,7 +4,7 @@
  * A position is (module path, n-th call in it). A position that was read after it had been presumed dead is kept from then on.
  */
 import { collectGarbage } from '../backend/tracked-memory.ts';
-import type { Value } from '../graph/node.ts';
+import { type Position, positionText, type Value } from '../graph/node.ts';
 import type { Tensor } from './tensor.ts';
 
 const kept = new Set<string>();
@@ -24,10 +24,25 @@ export function keep<T extends Tensor>(x: T): T {
   return x;
 }
 
+/** The modules being called, outermost first. */
+class ModulePath {
+  #texts: string[] = [''];
+  /** Their names, joined. */
+  text = '';
+  push(name: string): void {
+    this.text = this.text === '' ? name : `${this.text}.${name}`;
+    this.#texts.push(this.text);
+  }
+  pop(): void {
+    this.#texts.pop();
+    this.text = this.#texts[this.#texts.length - 1];
+  }
+}
+
 export interface ModuleScope {
   /** Tensors made since the outermost call began, with their positions. */
-  readonly made: { tensor: Tensor; position: string }[];
-  readonly path: string[];
+  readonly made: { readonly tensor: Tensor; readonly position: Position }[];
+  readonly path: ModulePath;
   readonly calls: Map<string, number>;
   /** What hooks have been given: they may have kept it. */
   readonly shown: unknown[];
@@ -42,7 +57,7 @@ export const currentScope = (): ModuleScope | null => current;
 export function openScope(root?: object): ModuleScope {
   const calls = root === undefined ? youngCalls + 1 : (callsOf.get(root) ?? 0) + 1;
   if (root !== undefined && calls <= youngCalls) callsOf.set(root, calls);
-  current = { made: [], path: [], calls: new Map(), shown: [], young: calls <= youngCalls };
+  current = { made: [], path: new ModulePath(), calls: new Map(), shown: [], young: calls <= youngCalls };
   return current;
 }
 export function closeScope(): void {
@@ -50,22 +65,22 @@ export function closeScope(): void {
 }
 
 /** The module path of the call being made, for errors. */
-export const currentPlace = (): string => (current === null ? '' : current.path.join('.'));
+export const currentPlace = (): string => (current === null ? '' : current.path.text);
 
 /** Notes a result made inside a module's forward. */
 export function noteResult(tensor: Tensor): void {
   if (current === null) return;
-  const path = current.path.join('.');
+  const path = current.path.text;
   const n = current.calls.get(path) ?? 0;
   current.calls.set(path, n + 1);
-  current.made.push({ tensor, position: `${path}#${n}` });
+  current.made.push({ tensor, position: { path, n } });
 }
 
 /** Handles on presumed-dead values of a young module: whether they are alive is asked at the flush that would drop them. */
 interface Candidate {
   readonly handle: WeakRef<Tensor>;
   readonly value: Value;
-  readonly position: string;
+  readonly position: Position;
 }
 let candidates: Candidate[] = [];
 /** A module is young in its first calls, whose programs are still being compiled: weak references cost, and keep their targets to the end of the job. */
@@ -80,7 +95,7 @@ export function keepTheLiving(): boolean {
   let found = false;
   for (const { handle, value, position } of asked) {
     if (handle.deref() === undefined) continue;
-    keepPlace(position);
+    keepPlace(positionText(position));
     value.presumedDead = null;
     found = true;
   }
@@ -94,7 +109,7 @@ export function forgetCandidates(): void {
 /** At the return of the outermost module: what was made inside and is not reachable is presumed dead. */
 export function presumeDead(scope: ModuleScope, reachable: ReadonlySet<unknown>): void {
   for (const { tensor, position } of scope.made) {
-    if (reachable.has(tensor.storage) || kept.has(position)) continue;
+    if (reachable.has(tensor.storage) || (kept.size > 0 && kept.has(positionText(position)))) continue;
     const value: Value = tensor.storage.value;
     if (value.buffer !== null || keptValues.has(value)) continue;
     value.presumedDead = position;

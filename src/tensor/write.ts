@@ -100,13 +100,7 @@ export function assign(self: Tensor, value: Tensor): void {
   }
   let fitted = value;
   const fits = same || (value.dtype === self.dtype && value.view_.shape.join() === shape.join());
-  const own =
-    isWhole(self) &&
-    fits &&
-    isWhole(value) &&
-    value.storage.value.node !== null &&
-    value !== self &&
-    !heldElsewhere(value);
+  const own = isWhole(self) && fits && isWhole(value) && value.storage.value.node !== null && value !== self && !heldElsewhere(value);
   if (!own && (isWhole(self) || !fits))
     fitted = record(fit as never, [value], {
       constants: constantsOf(`fit:${shape.length}:${self.dtype.name}`, () => ({ rank: shape.length, dtype: self.dtype })),

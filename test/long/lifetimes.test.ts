@@ -59,11 +59,19 @@ test('5,000 steps stay flat in this Node', () => expectFlat(process.execPath));
 /** The newest Node as an npm package, or why it cannot be had. */
 function newestNode(): string | { readonly reason: string } {
   const prefix = join(folder, 'newest');
-  const npm = spawnSync('npm', ['install', '--prefix', prefix, '--no-audit', '--no-fund', 'node@latest'], { encoding: 'utf8', shell: true });
+  const npm = spawnSync('npm', ['install', '--prefix', prefix, '--no-audit', '--no-fund', 'node@latest'], {
+    encoding: 'utf8',
+    shell: true,
+  });
   const path = join(prefix, 'node_modules/node/bin/node');
   const version = npm.status === 0 ? spawnSync(path, ['--version'], { encoding: 'utf8' }) : null;
   if (version?.status === 0) return path;
-  return { reason: npm.status === 0 ? 'the npm package `node` brought no program' : `npm install failed: ${(npm.stderr || String(npm.error)).trim().split('\n')[0]}` };
+  return {
+    reason:
+      npm.status === 0
+        ? 'the npm package `node` brought no program'
+        : `npm install failed: ${(npm.stderr || String(npm.error)).trim().split('\n')[0]}`,
+  };
 }
 
 test('5,000 steps stay flat in the newest Node', (context) => {

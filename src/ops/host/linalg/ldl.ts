@@ -1,6 +1,6 @@
 /** L D L^T (symmetric) and L D L^H (Hermitian) with Bunch-Kaufman exchanges: LAPACK's sytf2/hetf2 and sytrs/hetrs, lower triangle. */
 import type { Complex } from '../../../dtype/codec.ts';
-import { dotted, divide as divideParts, type Matrix, swapRows } from './matrix.ts';
+import { divide as divideParts, dotted, type Matrix, swapRows } from './matrix.ts';
 
 const alpha = (1 + Math.sqrt(17)) / 8;
 
