@@ -1,5 +1,10 @@
 /** BLAS and LAPACK operators of the torch namespace: https://docs.pytorch.org/docs/stable/torch.html#blas-and-lapack-operations */
 import { einsums } from './einsum.ts';
+import { torchDecompositions } from './linalg-decompositions.ts';
+import { torchMatrices } from './linalg-matrices.ts';
+import { torchSolving } from './linalg-solve.ts';
+import { torchSpectral } from './linalg-spectral.ts';
+import { lowRanks } from './low-rank.ts';
 import { products } from './products.ts';
 
-export const blas = { ...products, ...einsums };
+export const blas = { ...products, ...einsums, ...torchDecompositions, ...torchSolving, ...torchSpectral, ...torchMatrices, ...lowRanks };

@@ -7,7 +7,6 @@ import { bool, complex64, complex128, type DType, float64, int32 } from '../dtyp
 import { scalarTypeName } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { constant, type Prim } from '../graph/prim.ts';
-import { sumToShape } from '../graph/vjp.ts';
 import { record } from '../tensor/record.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { writeInto } from '../tensor/write.ts';
@@ -201,11 +200,7 @@ const ldexpCall = elementwise({
   name: 'ldexp',
   kind: 'INT_TO_FLOAT',
   body: ([x, e]) => x.mul(twoTo(e)),
-  gradient: (g, [x, e]) => {
-    const power = twoTo(e);
-    // Summed before it is scaled: 2^other is the same for all of a sum.
-    return [g.mul(power.conj()), sumToShape(g.mul(x.conj()), e.shape).mul(power.mul(Math.LN2).conj())];
-  },
+  gradient: (g, [, e], y) => [g.mul(twoTo(e).conj()), g.mul(y.conj()).mul(Math.LN2)],
 });
 const twoTo = (e: Prim): Prim => (e.dtype.is_complex ? like(e, 2).scalar('pow', e) : e.scalar('exp2'));
 

@@ -16,8 +16,8 @@ function fullWindow(name: string, window: Tensor | null, n: number, length: numb
     throw new Error(
       `${name}(...): expected a 1D window tensor of size equal to win_length=${length}, but got window with size ${shapeList(window.view_.shape)}`,
     );
-  const given = window ?? use('ones', [length], { dtype: like.dtype.real, device: like.device });
   const given: Tensor = window ?? use('ones', [length], { dtype: like.dtype.real, device: like.device });
+  if (length === n) return given;
   const left = Math.floor((n - length) / 2);
   return use('constant_pad_nd', given, [left, n - length - left]);
 }

@@ -135,11 +135,9 @@ export function divide(index: Index, by: Dim): { quotient: Index; remainder: Ind
     wholeOffset = Math.floor(restOffset / by);
     restOffset -= wholeOffset * by;
   } else {
-    const exact = dims.exactQuotient(restOffset, by);
-    if (exact !== null) {
-      wholeOffset = exact;
-      restOffset = 0;
-    }
+    const parts = dims.divideTerms(restOffset, by);
+    wholeOffset = parts.whole;
+    restOffset = parts.rest;
   }
   let remaining = make(rest, restOffset);
   let range = rangeOf(remaining);

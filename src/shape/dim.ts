@@ -76,7 +76,10 @@ export function exactQuotient(a: Dim, b: Dim): Dim | null {
   if (typeof a === 'number' && typeof b === 'number') return b !== 0 && a % b === 0 ? a / b : null;
   if (equal(a, b)) return 1;
   const divisor = termsOf(b);
-  if (divisor.length !== 1) return null;
+  if (divisor.length !== 1) {
+    const { whole, rest } = longDivision(a, b);
+    return rest === 0 ? whole : null;
+  }
   const d = divisor[0];
   const out: Term[] = [];
   for (const t of termsOf(a)) {
@@ -90,6 +93,50 @@ export function exactQuotient(a: Dim, b: Dim): Dim | null {
     out.push({ ...product(atoms), factor: t.factor / d.factor });
   }
   return fromTerms(out);
+}
+
+/** The term of the highest degree. */
+const leading = (d: Dim): Dim =>
+  fromTerms([
+    termsOf(d).reduce((x, y) =>
+      x.atoms.length !== y.atoms.length ? (x.atoms.length > y.atoms.length ? x : y) : x.key >= y.key ? x : y,
+    ),
+  ]);
+
+/** Division of polynomials, leading term by leading term: (s0 s1 - 2 s0) / (s1 - 2) is s0. */
+function longDivision(a: Dim, b: Dim): { whole: Dim; rest: Dim } {
+  const first = leading(b);
+  let left = a;
+  let whole: Dim = 0;
+  let rest: Dim = 0;
+  for (let i = 0; i < 32 && left !== 0; i++) {
+    const lead = leading(left);
+    const part = exactQuotient(lead, first);
+    if (part === null) {
+      rest = add(rest, lead);
+      left = sub(left, lead);
+    } else {
+      whole = add(whole, part);
+      left = sub(left, mul(part, b));
+    }
+  }
+  return { whole, rest: add(rest, left) };
+}
+
+/** a as whole * by + rest, as far as the terms divide; for a number `by` no term of the rest is negative. */
+export function divideTerms(a: Dim, by: Dim): { whole: Dim; rest: Dim } {
+  if (typeof by !== 'number') {
+    const long = longDivision(a, by);
+    if (provablyAtMost(0, long.rest)) return long;
+  }
+  let whole: Dim = 0;
+  let rest: Dim = 0;
+  for (const t of termsOf(a)) {
+    const q = typeof by === 'number' ? fromTerms([{ ...t, factor: Math.floor(t.factor / by) }]) : exactQuotient(fromTerms([t]), by);
+    whole = add(whole, q ?? 0);
+    rest = add(rest, sub(fromTerms([t]), mul(q ?? 0, by)));
+  }
+  return { whole, rest };
 }
 
 /** floor(a / b) for a >= 0, b > 0. */

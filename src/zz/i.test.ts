@@ -1,8 +1,8 @@
 import { test, vi } from 'vitest';
 import * as D from '../shape/dim.ts';
-const log: string[] = []; const bad = new Set<string>();
+const SYMS = [5, 7]; const bad = new Set<string>();
 vi.mock('../schedule/index-map.ts', async (orig) => { const m: any = await orig();
-  const sym = [3, 4];
+  const sym = [5, 7];
   const ev = (i: any, at: Map<string, number>): number => D.evaluate(i.offset, sym) + i.terms.reduce((n: number, t: any) => {
     const f = D.evaluate(t.factor, sym); const a = t.atom;
     const v = a.kind === 'axis' ? at.get(a.key)! : a.kind === 'quotient' ? Math.trunc(ev(a.of, at) / D.evaluate(a.by, sym)) : ev(a.of, at) % D.evaluate(a.by, sym);
@@ -14,10 +14,10 @@ vi.mock('../schedule/index-map.ts', async (orig) => { const m: any = await orig(
     return r; } }; });
 import { torch } from '../torch.ts';
 test('i', () => {
-  for (const [p, q] of [[4, 6], [5, 7], [3, 4]]) {
+  for (const [p, q] of [[4, 6], [5, 7]]) {
     const x = torch.arange(2 * p * q, { dtype: torch.float64 }).reshape(2, p, q).requires_grad_();
     const g = torch.tensor(Array.from({ length: 2 * p * q }, (_, i) => i), { dtype: torch.float64 }).reshape(2, p, q);
-    const y = x.roll([1, 2], [1, 2]); y.detach().tolist(); y.backward(g); if (p === 3) bad.clear(); console.log(JSON.stringify(x.grad!.tolist()));
+    const y = x.roll([1, 2], [1, 2]); y.detach().tolist(); y.backward(g); console.log(JSON.stringify(x.grad!.tolist()));
   }
   console.log([...bad].join('\n'));
 });

@@ -12,7 +12,6 @@ import {
   type Address,
   type ElementName,
   elementSizes,
-  elementTypes,
   type IndexOperand,
   nestedBodies,
   type Register,
@@ -211,8 +210,6 @@ class Renderer {
         if (s.op === 'add') known(slotOf(s.args[0]) ?? slotOf(s.args[1]), s.dst);
         return;
       case 'splat-const':
-        if (s.value) this.#uniform.add(s.dst.id);
-        return;
       case 'splat':
         this.#uniform.add(s.dst.id);
         return;
@@ -225,7 +222,7 @@ class Renderer {
       case 'vector': {
         const [a, b] = s.args;
         if (s.op === 'add' && ((distinct(a) && uniform(b)) || (distinct(b) && uniform(a)))) this.#distinct.add(s.dst.id);
-        // A product with what may be zero would not do: only constants other than zero and the base of a row are noted as uniform.
+        // A product with what may be zero would not do.
         if (s.op === 'mul' && ((distinct(a) && this.#constant(b)) || (distinct(b) && this.#constant(a)))) this.#distinct.add(s.dst.id);
         return;
       }
