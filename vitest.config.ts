@@ -6,7 +6,9 @@ const long = process.env['MAGPIE_LONG'] === '1';
 
 export default defineConfig({
   test: {
-    include: long ? ['test/long/**/*.test.ts'] : ['src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.ts', 'conformance/**/*.test.ts', 'scripts/**/*.test.ts'],
+    include: long
+      ? ['test/long/**/*.test.ts']
+      : ['src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.ts', 'conformance/**/*.test.ts', 'scripts/**/*.test.ts'],
     exclude: long ? [] : ['test/long/**'],
     pool: 'forks',
     maxWorkers: 2,

@@ -15,6 +15,7 @@ import {
 } from './autograd/modes.ts';
 import { selectIsa } from './backend/cpu/features.ts';
 import { getNumThreads, setNumThreads } from './backend/cpu/pool.ts';
+import { cuda, cudaBackends, get_float32_matmul_precision, set_float32_matmul_precision } from './cuda.ts';
 import * as data from './data/index.ts';
 import * as dtypes from './dtype/dtype.ts';
 import { promoteTypes } from './dtype/promotion.ts';
@@ -103,7 +104,13 @@ export const torch = {
   },
   get_num_threads: getNumThreads,
   set_num_threads: setNumThreads,
-  backends: { cpu: { get_cpu_capability: (): string => ({ avx512: 'AVX512', avx2: 'AVX2', none: 'DEFAULT' })[selectIsa()] } },
+  get_float32_matmul_precision,
+  set_float32_matmul_precision,
+  cuda,
+  backends: {
+    cuda: cudaBackends,
+    cpu: { get_cpu_capability: (): string => ({ avx512: 'AVX512', avx2: 'AVX2', none: 'DEFAULT' })[selectIsa()] },
+  },
   autograd: { backward, grad, Function: CustomFunction, gradcheck, gradgradcheck, set_detect_anomaly, detect_anomaly, is_anomaly_enabled },
   utils: { checkpoint: { checkpoint }, data },
   /** Computes everything pending, on one device or all. */

@@ -455,21 +455,20 @@ describe.runIf(runnableIsas.length > 0)('the native device', () => {
       console.error = error;
       flags.trace = '';
     }
-    expect(lines.filter((l) => /us +0\.060 MB .*GB\/s {2}(mix|scale)/.test(l))).toHaveLength(2 * runnableIsas.length);
+    expect(lines.filter((l) => /us +0\.060 MB .*GB\/s +\d+ % {2}(mix|scale)/.test(l))).toHaveLength(2 * runnableIsas.length);
   });
 
   test('MAGPIE_ISA chooses the instruction set, or WebAssembly under the same name', () => {
-    const before = process.env['MAGPIE_ISA'];
+    const before = flags.isa;
     try {
-      process.env['MAGPIE_ISA'] = 'avx2';
+      flags.isa = 'avx2';
       expect((openCpuBackend() as CpuBackend).isa).toBe('avx2');
-      process.env['MAGPIE_ISA'] = 'wasm';
+      flags.isa = 'wasm';
       const backend = openCpuBackend();
       expect(backend).toBeInstanceOf(WasmBackend);
       expect([backend.name, backend.allocate(4).device]).toEqual(['cpu', 'cpu']);
     } finally {
-      if (before === undefined) delete process.env['MAGPIE_ISA'];
-      else process.env['MAGPIE_ISA'] = before;
+      flags.isa = before;
     }
   });
 });

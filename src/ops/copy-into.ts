@@ -19,8 +19,10 @@ const overwriteOperator: Operator<null> = {
 export function copyInto(self: Tensor, value: Tensor): Tensor {
   if (broadcastShapes(self.view_.shape, value.view_.shape) === null) throw sizeMismatch(self.view_.shape, value.view_.shape);
   const here = toTensor(value, { dtype: self.dtype, device: self.device });
-  const fits = here.view_.shape.length <= self.ndim && broadcastShapes(self.view_.shape, here.view_.shape)!.join() === self.view_.shape.join();
-  if (modes.grad && fits && self.requires_grad && !self.is_leaf) return writeInto(self, () => record(overwriteOperator as never, [self, here])[0]);
+  const fits =
+    here.view_.shape.length <= self.ndim && broadcastShapes(self.view_.shape, here.view_.shape)!.join() === self.view_.shape.join();
+  if (modes.grad && fits && self.requires_grad && !self.is_leaf)
+    return writeInto(self, () => record(overwriteOperator as never, [self, here])[0]);
   assign(self, here);
   return self;
 }

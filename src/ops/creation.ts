@@ -182,7 +182,9 @@ export function as_tensor(data: TensorData, options: CreationOptions = {}): Tens
 /** As `as_tensor`, with a choice of copying. https://docs.pytorch.org/docs/stable/generated/torch.asarray.html */
 export function asarray(data: TensorData, options: CreationOptions & { readonly copy?: boolean | null } = {}): Tensor {
   const shares = data instanceof Tensor && options.copy !== true;
-  const made = shares ? as_tensor(options.requires_grad ? data : detachedUnlessTracked(data), options) : tensor(data, { dtype: options.dtype, device: options.device });
+  const made = shares
+    ? as_tensor(options.requires_grad ? data : detachedUnlessTracked(data), options)
+    : tensor(data, { dtype: options.dtype, device: options.device });
   if (options.copy === false && !(data instanceof Tensor)) throw new Error('asarray: can only share the memory of a tensor');
   return options.requires_grad && !made.requires_grad ? made.requires_grad_() : made;
 }

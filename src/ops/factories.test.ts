@@ -14,7 +14,11 @@ describe('creation', () => {
   test('complex ends make complex numbers', () => {
     const z = torch.linspace(1, { re: 0, im: 1 }, 3);
     expect(z.dtype).toBe(torch.complex64);
-    expect(torch.view_as_real(z).tolist()).toEqual([[1, 0], [0.5, 0.5], [0, 1]]);
+    expect(torch.view_as_real(z).tolist()).toEqual([
+      [1, 0],
+      [0.5, 0.5],
+      [0, 1],
+    ]);
   });
   test('layouts', () => {
     expect(torch.empty_permuted([2, 3, 4], [2, 0, 1]).stride()).toEqual([3, 1, 6]);
@@ -23,10 +27,23 @@ describe('creation', () => {
     expect(() => torch.empty_permuted([2, 3], [0, 0])).toThrow('Duplicate dim not allowed');
   });
   test('matrices and indices', () => {
-    expect(torch.eye(2, 3, { dtype: torch.bool }).tolist()).toEqual([[true, false, false], [false, true, false]]);
-    expect(torch.tril_indices(3, 3, -1).tolist()).toEqual([[1, 2, 2], [0, 0, 1]]);
-    expect(torch.vander(torch.tensor([1n, 2n, 3n]), { increasing: true }).tolist()).toEqual([[1, 1, 1], [1, 2, 4], [1, 3, 9]]);
-    expect(torch.unravel_index(torch.tensor([5n, 7n]), [3, 4]).map((t) => t.tolist())).toEqual([[1, 1], [1, 3]]);
+    expect(torch.eye(2, 3, { dtype: torch.bool }).tolist()).toEqual([
+      [true, false, false],
+      [false, true, false],
+    ]);
+    expect(torch.tril_indices(3, 3, -1).tolist()).toEqual([
+      [1, 2, 2],
+      [0, 0, 1],
+    ]);
+    expect(torch.vander(torch.tensor([1n, 2n, 3n]), { increasing: true }).tolist()).toEqual([
+      [1, 1, 1],
+      [1, 2, 4],
+      [1, 3, 9],
+    ]);
+    expect(torch.unravel_index(torch.tensor([5n, 7n]), [3, 4]).map((t) => t.tolist())).toEqual([
+      [1, 1],
+      [1, 3],
+    ]);
   });
   test('from data', () => {
     const t = torch.ones(2);

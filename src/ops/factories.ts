@@ -38,7 +38,13 @@ function filledNew(x: Tensor, size: readonly number[], value: ScalarArgument, o:
   return withGrad(fullOf(size, value, o.dtype ?? x.dtype, o.device ?? x.device), o.grad);
 }
 
-function emptyStrided(size: readonly number[], stride: readonly number[], o: Options, dtype: DType = getDefaultDtype(), device = o.device): Tensor {
+function emptyStrided(
+  size: readonly number[],
+  stride: readonly number[],
+  o: Options,
+  dtype: DType = getDefaultDtype(),
+  device = o.device,
+): Tensor {
   checkLayout(o.layout);
   if (size.length !== stride.length)
     throw new Error(`dimensionality of sizes (${size.length}) must match dimensionality of strides (${stride.length})`);
@@ -54,7 +60,10 @@ function emptyPermuted(size: readonly number[], layout: readonly number[], o: Op
       `Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = ${size.length} is not equal to len(physical_layout) = ${layout.length}`,
     );
   layout.forEach((d, i) => {
-    if (d < 0 || d >= size.length) throw new RangeError(`Dimension out of range (expected to be between 0 and ${size.length - 1}, but got ${d} at index ${i}).  NB: negative dims not currently supported; file an issue if you want it.`);
+    if (d < 0 || d >= size.length)
+      throw new RangeError(
+        `Dimension out of range (expected to be between 0 and ${size.length - 1}, but got ${d} at index ${i}).  NB: negative dims not currently supported; file an issue if you want it.`,
+      );
     if (layout.indexOf(d) !== i) throw new Error('Duplicate dim not allowed');
   });
   return withGrad(
@@ -69,95 +78,118 @@ export const creation = {
   ...ranges,
   zeros: declare(
     { doc: `Zeros. ${page('zeros')}`, as: 'function' },
-    overload('zeros(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (size, dtype, layout, device, _pin, grad) => {
+    overload(
+      'zeros(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (size, dtype, layout, device, _pin, grad) => {
         if (size.some((d) => d < 0)) throw new Error('zeros: Dimension size must be non-negative.');
         return filled(size, 0, options(dtype, layout, device, grad));
-      }),
+      },
+    ),
   ),
   zeros_like: declare(
     { doc: `Zeros. Shape, dtype and layout of a tensor. ${page('zeros_like')}`, as: 'function' },
-    overload('zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor', (x, dtype, layout, device, _pin, format, grad) =>
-      filledLike(x, 0, options(dtype, layout, device, grad), format),
+    overload(
+      'zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor',
+      (x, dtype, layout, device, _pin, format, grad) => filledLike(x, 0, options(dtype, layout, device, grad), format),
     ),
   ),
   new_zeros: declare(
     { doc: `Zeros. Dtype and device of the tensor. ${page('Tensor.new_zeros')}`, as: 'method' },
-    overload('new_zeros(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (x, size, dtype, layout, device, _pin, grad) =>
-      filledNew(x, size, 0, options(dtype, layout, device, grad)),
+    overload(
+      'new_zeros(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (x, size, dtype, layout, device, _pin, grad) => filledNew(x, size, 0, options(dtype, layout, device, grad)),
     ),
   ),
   ones: declare(
     { doc: `Ones. ${page('ones')}`, as: 'function' },
-    overload('ones(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (size, dtype, layout, device, _pin, grad) => filled(size, 1, options(dtype, layout, device, grad))),
+    overload(
+      'ones(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (size, dtype, layout, device, _pin, grad) => filled(size, 1, options(dtype, layout, device, grad)),
+    ),
   ),
   ones_like: declare(
     { doc: `Ones. Shape, dtype and layout of a tensor. ${page('ones_like')}`, as: 'function' },
-    overload('ones_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor', (x, dtype, layout, device, _pin, format, grad) =>
-      filledLike(x, 1, options(dtype, layout, device, grad), format),
+    overload(
+      'ones_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor',
+      (x, dtype, layout, device, _pin, format, grad) => filledLike(x, 1, options(dtype, layout, device, grad), format),
     ),
   ),
   new_ones: declare(
     { doc: `Ones. Dtype and device of the tensor. ${page('Tensor.new_ones')}`, as: 'method' },
-    overload('new_ones(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (x, size, dtype, layout, device, _pin, grad) =>
-      filledNew(x, size, 1, options(dtype, layout, device, grad)),
+    overload(
+      'new_ones(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (x, size, dtype, layout, device, _pin, grad) => filledNew(x, size, 1, options(dtype, layout, device, grad)),
     ),
   ),
   empty: declare(
     { doc: `Memory of which nothing is promised (zeros here). ${page('empty')}`, as: 'function' },
-    overload('empty(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor', (size, dtype, layout, device, _pin, _format, grad) => filled(size, 0, options(dtype, layout, device, grad))),
+    overload(
+      'empty(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor',
+      (size, dtype, layout, device, _pin, _format, grad) => filled(size, 0, options(dtype, layout, device, grad)),
+    ),
   ),
   empty_like: declare(
     { doc: `Memory of which nothing is promised (zeros here). Shape, dtype and layout of a tensor. ${page('empty_like')}`, as: 'function' },
-    overload('empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor', (x, dtype, layout, device, _pin, format, grad) =>
-      filledLike(x, 0, options(dtype, layout, device, grad), format),
+    overload(
+      'empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor',
+      (x, dtype, layout, device, _pin, format, grad) => filledLike(x, 0, options(dtype, layout, device, grad), format),
     ),
   ),
   new_empty: declare(
     { doc: `Memory of which nothing is promised (zeros here). Dtype and device of the tensor. ${page('Tensor.new_empty')}`, as: 'method' },
-    overload('new_empty(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (x, size, dtype, layout, device, _pin, grad) =>
-      filledNew(x, size, 0, options(dtype, layout, device, grad)),
+    overload(
+      'new_empty(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (x, size, dtype, layout, device, _pin, grad) => filledNew(x, size, 0, options(dtype, layout, device, grad)),
     ),
   ),
   full: declare(
     { doc: `A value everywhere. ${page('full')}`, as: 'function' },
-    overload('full(SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (size, value, dtype, layout, device, _pin, grad) =>
-      filled(size, value, options(dtype ?? scalarDefault(value), layout, device, grad)),
+    overload(
+      'full(SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (size, value, dtype, layout, device, _pin, grad) => filled(size, value, options(dtype ?? scalarDefault(value), layout, device, grad)),
     ),
   ),
   full_like: declare(
     { doc: `A value everywhere. Shape, dtype and layout of a tensor. ${page('full_like')}`, as: 'function' },
-    overload('full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor', (x, value, dtype, layout, device, _pin, format, grad) =>
-      filledLike(x, value, options(dtype, layout, device, grad), format),
+    overload(
+      'full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor',
+      (x, value, dtype, layout, device, _pin, format, grad) => filledLike(x, value, options(dtype, layout, device, grad), format),
     ),
   ),
   new_full: declare(
     { doc: `A value everywhere. Dtype and device of the tensor. ${page('Tensor.new_full')}`, as: 'method' },
-    overload('new_full(Tensor self, SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (x, size, value, dtype, layout, device, _pin, grad) =>
-      filledNew(x, size, value, options(dtype, layout, device, grad)),
+    overload(
+      'new_full(Tensor self, SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (x, size, value, dtype, layout, device, _pin, grad) => filledNew(x, size, value, options(dtype, layout, device, grad)),
     ),
   ),
   empty_strided: declare(
     { doc: `Memory with these strides. ${page('empty_strided')}`, as: 'function' },
-    overload('empty_strided(SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (size, stride, dtype, layout, device, _pin, grad) =>
-      emptyStrided(size, stride, options(dtype, layout, device, grad)),
+    overload(
+      'empty_strided(SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (size, stride, dtype, layout, device, _pin, grad) => emptyStrided(size, stride, options(dtype, layout, device, grad)),
     ),
   ),
   new_empty_strided: declare(
     { doc: 'Memory with these strides. Dtype and device of the tensor.', as: 'method' },
-    overload('new_empty_strided(Tensor self, SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (x, size, stride, dtype, layout, device, _pin, grad) =>
-      emptyStrided(size, stride, options(dtype, layout, device, grad), x.dtype, device ?? x.device),
+    overload(
+      'new_empty_strided(Tensor self, SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (x, size, stride, dtype, layout, device, _pin, grad) =>
+        emptyStrided(size, stride, options(dtype, layout, device, grad), x.dtype, device ?? x.device),
     ),
   ),
   empty_permuted: declare(
     { doc: `Memory where the dims lie in this order, the slowest first. ${page('empty_permuted')}`, as: 'function' },
-    overload('empty_permuted(SymInt[] size, int[] physical_layout, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (size, order, dtype, layout, device, _pin, grad) =>
-      emptyPermuted(size, order, options(dtype, layout, device, grad)),
+    overload(
+      'empty_permuted(SymInt[] size, int[] physical_layout, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (size, order, dtype, layout, device, _pin, grad) => emptyPermuted(size, order, options(dtype, layout, device, grad)),
     ),
   ),
   scalar_tensor: declare(
     { doc: 'A number as a 0-d tensor, of the default dtype unless another is given.', as: 'function' },
-    overload('scalar_tensor(Scalar s, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (value, dtype, layout, device, _pin, grad) =>
-      filled([], value, options(dtype, layout, device, grad)),
+    overload(
+      'scalar_tensor(Scalar s, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (value, dtype, layout, device, _pin, grad) => filled([], value, options(dtype, layout, device, grad)),
     ),
   ),
 };

@@ -4,18 +4,19 @@
  * Integers, slices, `...`, new dims and booleans make a view; tensors and lists then index that view (`indexing-advanced.ts`). Only a mask that is
  * read (not one that is written through with a number) needs its data at the call.
  */
+
+import { bool, int64 } from '../dtype/dtype.ts';
+import { type ParsedIndex, type IndexPart as Part, parseIndex } from '../shape/index-parser.ts';
 import { item } from '../tensor/read.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { detached, viewOf } from '../tensor/view-tensor.ts';
 import { writeInto } from '../tensor/write.ts';
-import { type IndexPart as Part, type ParsedIndex, parseIndex } from '../shape/index-parser.ts';
 import { toTensor } from './conversion.ts';
 import { copyInto } from './copy-into.ts';
 import { fullOf, type TensorData, tensor } from './creation.ts';
 import { indexOf, indexPutOf, tooMany } from './indexing-advanced.ts';
 import type { ScalarArgument } from './scalar-argument.ts';
 import { expandTo, selectOf, sliceOf, unsqueezeOf } from './shape-base.ts';
-import { bool, int64 } from '../dtype/dtype.ts';
 
 export type IndexPart = Part<Tensor>;
 
@@ -52,8 +53,7 @@ function apply(x: Tensor, parts: readonly IndexPart[]): Applied {
       );
     if (dim >= view.ndim) throw tooMany(x);
     const size = view.view_.shape[dim];
-    if (value < -size || value >= size)
-      throw new RangeError(`index ${value} is out of bounds for dimension ${position} with size ${size}`);
+    if (value < -size || value >= size) throw new RangeError(`index ${value} is out of bounds for dimension ${position} with size ${size}`);
     view = selectOf(view, dim, value);
   };
   if (specified > x.ndim && !(x.ndim === 0 && items.some((p) => p.kind === 'int'))) {

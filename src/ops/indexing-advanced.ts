@@ -79,7 +79,10 @@ const maskedPutOperator: Operator<{ at: number; spread: number; accumulate: bool
     const after = x.ndim - at - mask.ndim;
     const condition = mask.cast(bool).reshape([...mask.shape, ...new Array<Dim>(after).fill(1)]);
     // Of the result's dims [before, true elements, after] the value has the middle one as 1 or not at all.
-    const shape = value.ndim > after ? [...value.shape.slice(0, value.ndim - after - 1), ...new Array<Dim>(spread).fill(1), ...value.shape.slice(value.ndim - after)] : value.shape;
+    const shape =
+      value.ndim > after
+        ? [...value.shape.slice(0, value.ndim - after - 1), ...new Array<Dim>(spread).fill(1), ...value.shape.slice(value.ndim - after)]
+        : value.shape;
     const fitted = value.reshape(shape);
     return [condition.where(accumulate ? (x.dtype === bool ? x.or(fitted) : x.add(fitted)) : fitted, x)];
   },
@@ -148,7 +151,8 @@ function prepare(x: Tensor, indices: readonly (Tensor | null)[], clamp: boolean)
     tensors.forEach((t, i) => {
       const size = x.view_.shape[dims[i]];
       if (size === 0 && !empty) throw new RangeError('index is out of bounds for dimension with size 0');
-      if (!empty) requireInside(t, -size, size, (bad) => new RangeError(`index ${bad} is out of bounds for dimension ${dims[i]} with size ${size}`));
+      if (!empty)
+        requireInside(t, -size, size, (bad) => new RangeError(`index ${bad} is out of bounds for dimension ${dims[i]} with size ${size}`));
     });
   const adjacent = dims.every((n, i) => i === 0 || n === dims[i - 1] + 1);
   const at = adjacent ? (dims[0] ?? 0) : 0;
@@ -172,13 +176,7 @@ function soleMask(indices: readonly (Tensor | null)[]): { mask: Tensor; at: numb
   return { mask: given[0], at: indices.indexOf(given[0]) };
 }
 
-export function indexPutOf(
-  x: Tensor,
-  indices: readonly (Tensor | null)[],
-  values: Tensor,
-  accumulate = false,
-  clamp = false,
-): Tensor {
+export function indexPutOf(x: Tensor, indices: readonly (Tensor | null)[], values: Tensor, accumulate = false, clamp = false): Tensor {
   if (values.dtype !== x.dtype)
     throw new Error(
       `Index put requires the source and destination dtypes match, got ${scalarTypeName(x.dtype)} for the destination and ${scalarTypeName(values.dtype)} for the source.`,
@@ -201,7 +199,8 @@ export function indexPutOf(
     throw new Error(
       `shape mismatch: value tensor of shape ${shapeList(values.view_.shape)} cannot be broadcast to indexing result of shape ${shapeList(p.shape)}`,
     );
-  if (p.tensors.length === 0) return accumulate ? use('add', x, expandTo(values, x.view_.shape)) : use('clone', expandTo(values, x.view_.shape));
+  if (p.tensors.length === 0)
+    return accumulate ? use('add', x, expandTo(values, x.view_.shape)) : use('clone', expandTo(values, x.view_.shape));
   return record(indexPutOperator as never, [x, values, ...p.tensors], { constants: constantsFor(p, clamp, accumulate) })[0];
 }
 
@@ -209,13 +208,17 @@ const page = (name: string): string => `https://docs.pytorch.org/docs/stable/gen
 
 export const advancedIndexing = {
   index: declare(
-    { doc: 'x[indices]: a tensor or null (the whole dim) for each dim. https://docs.pytorch.org/docs/stable/tensor_view.html', as: 'method' },
+    {
+      doc: 'x[indices]: a tensor or null (the whole dim) for each dim. https://docs.pytorch.org/docs/stable/tensor_view.html',
+      as: 'method',
+    },
     overload('index.Tensor(Tensor self, Tensor?[] indices) -> Tensor', (x, indices) => indexOf(x, indices)),
   ),
   index_put: declareInplace(
     { doc: `x[indices] = values, or += with \`accumulate\`. ${page('Tensor.index_put_')}` },
-    overload('index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor', (x, indices, values, accumulate) =>
-      indexPutOf(x, indices, values, accumulate),
+    overload(
+      'index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor',
+      (x, indices, values, accumulate) => indexPutOf(x, indices, values, accumulate),
     ),
   ),
   _unsafe_index: declare(
@@ -231,12 +234,10 @@ export const advancedIndexing = {
   ),
   _unsafe_masked_index: declare(
     { doc: 'x[indices] where the mask is true, `fill` elsewhere; indices are clamped.', as: 'function' },
-    overload(
-      '_unsafe_masked_index(Tensor self, Tensor mask, Tensor?[] indices, Scalar fill) -> Tensor',
-      (x, mask, indices, fill) =>
-        x.view_.numel === 0
-          ? use('full', [...mask.view_.shape], fill, { dtype: x.dtype, device: x.device })
-          : use('masked_fill', indexOf(x, indices, true), use('logical_not', mask), fill),
+    overload('_unsafe_masked_index(Tensor self, Tensor mask, Tensor?[] indices, Scalar fill) -> Tensor', (x, mask, indices, fill) =>
+      x.view_.numel === 0
+        ? use('full', [...mask.view_.shape], fill, { dtype: x.dtype, device: x.device })
+        : use('masked_fill', indexOf(x, indices, true), use('logical_not', mask), fill),
     ),
   ),
   _unsafe_masked_index_put_accumulate: declare(
@@ -244,9 +245,7 @@ export const advancedIndexing = {
     overload(
       '_unsafe_masked_index_put_accumulate(Tensor self, Tensor mask, Tensor?[] indices, Tensor values) -> Tensor',
       (x, mask, indices, values) =>
-        x.view_.numel === 0
-          ? use('clone', x)
-          : indexPutOf(x, indices, use('masked_fill', values, use('logical_not', mask), 0), true, true),
+        x.view_.numel === 0 ? use('clone', x) : indexPutOf(x, indices, use('masked_fill', values, use('logical_not', mask), 0), true, true),
     ),
   ),
 };

@@ -93,7 +93,12 @@ export function checkIndex(index: Tensor, size: number, axis: number, prefix = '
 /** Negative positions count from the end; those out of range are an error. */
 export function checkFlat(index: Tensor, numel: number): void {
   if (numel === 0 && index.view_.numel > 0) throw new RangeError('take(): tried to take from an empty tensor');
-  requireInside(index, -numel, numel, (bad) => new RangeError(`out of range: tried to access index ${bad} on a tensor of ${numel} elements.`));
+  requireInside(
+    index,
+    -numel,
+    numel,
+    (bad) => new RangeError(`out of range: tried to access index ${bad} on a tensor of ${numel} elements.`),
+  );
 }
 
 const takeOperator: Operator<null> = {
@@ -105,8 +110,7 @@ const takeOperator: Operator<null> = {
 };
 
 export function takeOf(x: Tensor, index: Tensor): Tensor {
-  if (index.dtype.name !== 'int64')
-    throw new Error(`take(): Expected a long tensor for index, but got ${scalarTypeName(index.dtype)}`);
+  if (index.dtype.name !== 'int64') throw new Error(`take(): Expected a long tensor for index, but got ${scalarTypeName(index.dtype)}`);
   checkFlat(index, x.view_.numel);
   return record(takeOperator as never, [x, index])[0];
 }
@@ -142,9 +146,7 @@ export const gathering = {
   ),
   gather: declare(
     { doc: `out[i][j] = x[index[i][j]][j] for dim 0, and so on. ${page('gather')}` },
-    overload('gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor', (x, dim, index) =>
-      gatherOf(x, dim, index),
-    ),
+    overload('gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor', (x, dim, index) => gatherOf(x, dim, index)),
   ),
   take: declare(
     { doc: `Elements at flat positions. ${page('take')}` },

@@ -16,8 +16,8 @@ import { declareInplace, overload } from './declare.ts';
 import { shapeList, wrapDim } from './dims.ts';
 import { requireInside } from './host-index.ts';
 import { alongAxis, atLeast1d, checkFlat, checkIndex, isIndexType, wrapIndex } from './indexing-gather.ts';
-import { type Reduce, reduceGradients, reduceInto } from './scatter-reduce.ts';
 import type { ScalarArgument } from './scalar-argument.ts';
+import { type Reduce, reduceGradients, reduceInto } from './scatter-reduce.ts';
 import { expandTo } from './shape-base.ts';
 import { use } from './use.ts';
 
@@ -60,7 +60,13 @@ const scatterOperator: Operator<ScatterConstants> = {
     const as = (p: Prim): Prim => p.cast(compute);
     const [self, src] = reduceGradients(as(atLeast1d(g)), as(base), as(value), as(atLeast1d(result)), coords, reduce, includeSelf);
     // What of the source is not covered by the index gets zeros.
-    const whole = constants.place === 'scatter' && source.ndim > 0 ? src.pad(source.shape, source.shape.map(() => 0)) : src.reshape(source.shape);
+    const whole =
+      constants.place === 'scatter' && source.ndim > 0
+        ? src.pad(
+            source.shape,
+            source.shape.map(() => 0),
+          )
+        : src.reshape(source.shape);
     return [self.reshape(x.shape).cast(x.dtype), null, whole.cast(source.dtype)];
   },
 };
@@ -99,7 +105,13 @@ function scatterOf(x: Tensor, dim: number, index: Tensor, source: Tensor | Scala
   const given = source instanceof Tensor ? source : null;
   const axis = checkScatter(x, dim, index, given, 'scatter');
   const value = given ?? expandTo(fullOf([], source as ScalarArgument, x.dtype, x.device), index.view_.shape);
-  if (index.view_.numel === 0) return recordScatter(x, index, expandTo(fullOf([], 0, x.dtype, x.device), index.view_.shape), { place: 'scatter', axis: 0, reduce: 'none', includeSelf });
+  if (index.view_.numel === 0)
+    return recordScatter(x, index, expandTo(fullOf([], 0, x.dtype, x.device), index.view_.shape), {
+      place: 'scatter',
+      axis: 0,
+      reduce: 'none',
+      includeSelf,
+    });
   return recordScatter(x, index, value, { place: 'scatter', axis, reduce, includeSelf });
 }
 
@@ -146,7 +158,8 @@ function indexAddOf(x: Tensor, dim: number, index: Tensor, source: Tensor, alpha
 function indexCopyOf(x: Tensor, dim: number, index: Tensor, source: Tensor): Tensor {
   const axis = wrapDim(dim, x.ndim);
   if (index.ndim > 1) throw new RangeError(`index_copy_(): Index should have dimension 1 or 0 (got ${index.ndim})`);
-  if (index.dtype.name !== 'int64') throw new Error(`index_copy_(): Expected a long tensor for index, but got ${scalarTypeName(index.dtype)}`);
+  if (index.dtype.name !== 'int64')
+    throw new Error(`index_copy_(): Expected a long tensor for index, but got ${scalarTypeName(index.dtype)}`);
   if (x.dtype !== source.dtype)
     throw new Error(
       `index_copy_(): self and source expected to have the same dtype, but got (self) ${scalarTypeName(x.dtype)} and (source) ${scalarTypeName(source.dtype)}`,
@@ -203,7 +216,8 @@ function indexFillOf(x: Tensor, dim: number, index: Tensor, value: Tensor | Scal
   const fill = value instanceof Tensor ? value : fullOf([], value, x.dtype, x.device);
   if (fill.ndim > 0)
     throw new Error(`index_fill_ only supports a 0-dimensional value tensor, but got tensor with ${fill.ndim} dimension(s).`);
-  if (fill.dtype.is_complex && !x.dtype.is_complex) throw new Error('index_fill_(): Converting complex Scalar to non-complex type is not supported');
+  if (fill.dtype.is_complex && !x.dtype.is_complex)
+    throw new Error('index_fill_(): Converting complex Scalar to non-complex type is not supported');
   const size = x.view_.shape[axis] ?? 1;
   requireInside(index, -size, size, (bad) => new RangeError(`index ${bad} is out of bounds for dimension ${axis} with size ${size}`));
   return record(indexFillOperator as never, [x, index, fill], { constants: constantsOf(`index_fill:${axis}`, () => ({ axis })) })[0];
@@ -311,7 +325,9 @@ export const scattering = {
     ),
   ),
   index_reduce: declareInplace(
-    { doc: `A copy where slices of \`source\` are reduced into those that \`index\` names: prod, mean, amax or amin. ${page('Tensor.index_reduce_')}` },
+    {
+      doc: `A copy where slices of \`source\` are reduced into those that \`index\` names: prod, mean, amax or amin. ${page('Tensor.index_reduce_')}`,
+    },
     overload(
       'index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor',
       (x, dim, index, source, reduce, includeSelf) => indexReduceOf(x, dim, index, source, reduce, includeSelf),

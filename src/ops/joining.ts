@@ -4,8 +4,8 @@ import { type DType, getDefaultDtype, int64 } from '../dtype/dtype.ts';
 import { promoteTypes } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { cat as catPrim } from '../graph/prim.ts';
-import { constantsOf, record } from '../tensor/record.ts';
 import { describe } from '../tensor/read.ts';
+import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { castTo } from './conversion.ts';
 import { fromBytes, fullOf } from './creation.ts';
@@ -88,8 +88,7 @@ function columnStack(tensors: readonly Tensor[]): Tensor {
 function blockDiag(tensors: readonly Tensor[]): Tensor {
   if (tensors.length === 0) return fullOf([1, 0], 0, getDefaultDtype());
   tensors.forEach((t, i) => {
-    if (t.ndim > 2)
-      throw new Error(`torch.block_diag: Input tensors must have 2 or fewer dimensions. Input ${i} has ${t.ndim} dimensions`);
+    if (t.ndim > 2) throw new Error(`torch.block_diag: Input tensors must have 2 or fewer dimensions. Input ${i} has ${t.ndim} dimensions`);
   });
   const dtype = tensors.map((t) => t.dtype).reduce(promoteTypes);
   const blocks = tensors.map((t) => castTo(atLeast(t, 2), dtype));
@@ -245,9 +244,7 @@ export const joining = {
   ),
   meshgrid: declare(
     { doc: `Coordinate grids of vectors. ${page('meshgrid')}`, as: 'function' },
-    overload('meshgrid.indexing(Tensor[] tensors, *, str indexing="ij") -> Tensor[]', (tensors, indexing) =>
-      meshgridOf(tensors, indexing),
-    ),
+    overload('meshgrid.indexing(Tensor[] tensors, *, str indexing="ij") -> Tensor[]', (tensors, indexing) => meshgridOf(tensors, indexing)),
   ),
   atleast_1d: declare(
     { doc: `A view with at least one dim. ${page('atleast_1d')}`, as: 'function' },

@@ -14,11 +14,7 @@ export function orderLike(x: Tensor, format: string | null = null): readonly num
 }
 
 /** Makes a tensor of this shape whose memory is in the order: `make` gets the shape as it lies in memory. */
-export function inOrder(
-  shape: readonly number[],
-  order: readonly number[] | null,
-  make: (shape: readonly number[]) => Tensor,
-): Tensor {
+export function inOrder(shape: readonly number[], order: readonly number[] | null, make: (shape: readonly number[]) => Tensor): Tensor {
   if (order === null) return make(shape);
   return permuteOf(make(order.map((d) => shape[d])), inverseOrder(order));
 }

@@ -3,6 +3,7 @@ import { scalarTypeName } from '../dtype/promotion.ts';
 import { broadcastShapes } from '../shape/view.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { toTypedArray } from '../tensor/read.ts';
+import { type Constants, constantsOf } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { detached } from '../tensor/view-tensor.ts';
 
@@ -64,6 +65,14 @@ export function commonBatch(a: readonly number[], b: readonly number[]): readonl
     if (x !== y && x !== 1 && y !== 1)
       throw new Error(`The size of tensor a (${x}) must match the size of tensor b (${y}) at non-singleton dimension ${i}`);
   }
+}
+
+/**
+ * Constants of a call that also say how large its matrices are: what is computed depends on which side is longer, so calls that differ in it are
+ * different programs (batch sizes may still be symbols).
+ */
+export function sized<T>(key: string, matrix: Tensor, value: () => T): Constants {
+  return constantsOf(`${key}:${lastButOne(matrix)}x${last(matrix)}`, value);
 }
 
 /** What a nonzero `info` of a function of this name means. */

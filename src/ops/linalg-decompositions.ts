@@ -10,7 +10,7 @@ import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { declare, overload } from './declare.ts';
 import { requireInside } from './host-index.ts';
-import { last, lastButOne, requireFloating, requireKernel, requireMatrix, requireSquare, throwFor } from './linalg-checks.ts';
+import { last, lastButOne, requireFloating, requireKernel, requireMatrix, requireSquare, sized, throwFor } from './linalg-checks.ts';
 import { choleskyPrim, geqrfPrim, householderFactors, ldlPrim, luPrim, permutationPrims, qrPrim } from './linalg-factor-functions.ts';
 import { refused } from './linalg-functions.ts';
 import { adjoint, batchOf, block, colsOf, extent, eye, rowsOf, tril, triu } from './linalg-prims.ts';
@@ -79,7 +79,7 @@ function requireLu(a: Tensor, pivot: boolean, name: string): void {
 }
 export function luFactorEx(a: Tensor, pivot: boolean, check: boolean): [Tensor, Tensor, Tensor] {
   requireLu(a, pivot, 'torch.lu_factor');
-  const out = record(luFactorOperator as never, [a]) as [Tensor, Tensor, Tensor];
+  const out = record(luFactorOperator as never, [a], { constants: sized('lu', a, () => null) }) as [Tensor, Tensor, Tensor];
   if (check) throwFor(out[2], 'torch.linalg.lu_factor_ex');
   return out;
 }
@@ -114,7 +114,7 @@ function luUnpack(lu: Tensor, pivots: Tensor, data: boolean, permutation: boolea
     );
   }
   return record(unpackOperator as never, [lu, pivots], {
-    constants: constantsOf(`unpack:${data}:${permutation}`, (): UnpackConstants => ({ data, pivots: permutation })),
+    constants: sized(`unpack:${data}:${permutation}`, lu, (): UnpackConstants => ({ data, pivots: permutation })),
   }) as [Tensor, Tensor, Tensor];
 }
 
@@ -137,17 +137,17 @@ const rOnlyOperator: Operator<null> = {
 export function qrOf(a: Tensor, mode: string): [Tensor, Tensor] {
   requireMatrix(a, 'linalg.qr');
   requireFloating(a, 'linalg.qr', 'geqrf_cpu');
-  if (mode === 'r') return record(rOnlyOperator as never, [a]) as [Tensor, Tensor];
+  if (mode === 'r') return record(rOnlyOperator as never, [a], { constants: sized('r', a, () => null) }) as [Tensor, Tensor];
   if (mode !== 'reduced' && mode !== 'complete')
     throw new Error(`qr received unrecognized mode '${mode}' but expected one of 'reduced' (default), 'r', or 'complete'`);
-  return record(qrOperator as never, [a], { constants: flag('complete', mode === 'complete') }) as [Tensor, Tensor];
+  return record(qrOperator as never, [a], { constants: sized(`qr:${mode}`, a, () => ({ complete: mode === 'complete' })) }) as [Tensor, Tensor];
 }
 
 const geqrfOperator: Operator<null> = { name: 'geqrf', body: ([a]) => geqrfPrim(a) };
 function geqrfOf(a: Tensor): [Tensor, Tensor] {
   if (a.ndim < 2) throw new Error('torch.geqrf: input must have at least 2 dimensions.');
   requireKernel(a, 'geqrf_cpu');
-  return record(geqrfOperator as never, [a]) as [Tensor, Tensor];
+  return record(geqrfOperator as never, [a], { constants: sized('geqrf', a, () => null) }) as [Tensor, Tensor];
 }
 
 // ---- products of Householder reflections
@@ -175,7 +175,7 @@ function householderProduct(a: Tensor, tau: Tensor): Tensor {
   if (tau.ndim > 0 && last(a) < last(tau)) throw new Error(`${name}: input.shape[-1] must be greater than or equal to tau.shape[-1]`);
   requireReflections(a, tau, name);
   requireKernel(a, 'orgqr_cpu');
-  return record(householderOperator as never, [a, tau])[0];
+  return record(householderOperator as never, [a, tau], { constants: sized(`householder:${last(tau)}`, a, () => null) })[0];
 }
 
 interface OrmqrConstants {
@@ -205,7 +205,7 @@ function ormqrOf(a: Tensor, tau: Tensor, c: Tensor, left: boolean, transpose: bo
     throw new Error(`${name}: Expected input and other to have the same dtype, but input has dtype ${a.dtype.name} and other has dtype ${c.dtype.name}`);
   requireKernel(a, 'orgqr_cpu');
   return record(ormqrOperator as never, [a, tau, c], {
-    constants: constantsOf(`ormqr:${left}:${transpose}`, (): OrmqrConstants => ({ left, transpose })),
+    constants: sized(`ormqr:${left}:${transpose}:${last(tau)}`, a, (): OrmqrConstants => ({ left, transpose })),
   })[0];
 }
 
@@ -252,7 +252,7 @@ export const linalgDecompositions = {
     { doc: `P, L, U of A = P L U. ${page('linalg.lu')}` },
     overload('linalg_lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)', (a, pivot) => {
       requireLu(a, pivot, 'linalg.lu');
-      return record(luOperator as never, [a]) as [Tensor, Tensor, Tensor];
+      return record(luOperator as never, [a], { constants: sized('lu', a, () => null) }) as [Tensor, Tensor, Tensor];
     }),
   ),
   lu_factor: declare(

@@ -51,6 +51,7 @@ const gauge = (name: string, vectors: string, end: string): string =>
   `${name}: The ${vectors} in the complex case are specified up to multiplication by e^{i phi}. The specified loss function depends on this ${end}`;
 const gaugeOfEigenvectors = (name: string): string => gauge(name, 'eigenvectors', 'quantity, so it is ill-defined.');
 
+const skew = (p: Prim): Prim => p.sub(adjoint(p));
 /** x_k - x_j at [j, k], 1 on the diagonal. */
 function differences(x: Prim): Prim {
   const e = asRow(x).sub(asColumn(x));
@@ -71,7 +72,8 @@ const eighFunction: LibraryFunction<HermitianConstants> = {
     if (!gv) return [v.mul(asRow(gl!).cast(v.dtype)).dot(h)];
     let inner = h.dot(gv);
     if (v.dtype.is_complex) inner = requireZero(inner, diagonal(inner).imag, gaugeOfEigenvectors('linalg_eigh_backward'));
-    inner = inner.div(differences(l).cast(v.dtype));
+    // Onto the tangent space of the unitary matrices.
+    inner = skew(inner).mul(0.5).div(differences(l).cast(v.dtype));
     const onIt = gl ? embed(gl).cast(v.dtype) : constant(0, v.dtype.real).cast(v.dtype);
     return [v.dot(onDiagonal(inner.shape).where(onIt, inner)).dot(h)];
   },
@@ -161,8 +163,6 @@ const svdFunction: LibraryFunction<SvdConstants> = {
     }
   },
 };
-
-const skew = (p: Prim): Prim => p.sub(adjoint(p));
 
 function svdGradient(gu: Prim | null, gs: Prim | null, gvh: Prim | null, u: Prim, s: Prim, vh: Prim): Prim | null {
   const m = extent(rowsOf(u));

@@ -5,7 +5,7 @@
  */
 import { int32, int64 } from '../dtype/dtype.ts';
 import type { HostArray, LibraryFunction } from '../graph/library.ts';
-import { callLibrary, cat, type Prim } from '../graph/prim.ts';
+import { callLibrary, cat, full, type Prim } from '../graph/prim.ts';
 import { factorCholesky } from './host/linalg/cholesky.ts';
 import { factorLdl } from './host/linalg/ldl.ts';
 import { factorLu, permutationOf } from './host/linalg/lu.ts';
@@ -142,7 +142,7 @@ const qrFunction: LibraryFunction<QrConstants> = {
       inner = inner === null ? through : inner.add(through);
     }
     const gx = qrGradient(inner, gr ? block(gr, 0, m, 0, m) : null, q, block(r, 0, m, 0, m));
-    const gy = gv === null ? block(a, 0, m, m, n - m).mul(0) : q.dot(gv);
+    const gy = gv === null ? full([...batchOf(a), m, n - m], 0, a.dtype) : q.dot(gv);
     return [cat([gx, gy], a.ndim - 1)];
   },
   run: ([a], [q, r], { complete }) => {

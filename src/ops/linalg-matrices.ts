@@ -2,12 +2,12 @@
 import { bool } from '../dtype/dtype.ts';
 import { computationDtype, scalarTypeName } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
-import { type Prim } from '../graph/prim.ts';
+import type { Prim } from '../graph/prim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { fullOf } from './creation.ts';
 import { declare, overload } from './declare.ts';
-import { requireFloating, requireSquare } from './linalg-checks.ts';
+import { requireFloating, requireSquare, sized } from './linalg-checks.ts';
 import { determinantPrim, exponentialPrim, logDeterminantPrim } from './linalg-functions.ts';
 import { eye } from './linalg-prims.ts';
 import { inverseOf } from './linalg-solve.ts';
@@ -43,14 +43,19 @@ const exponentialOperator: Operator<null> = {
 function exponentialOf(a: Tensor): Tensor {
   requireSquare(a, 'linalg.matrix_exp');
   if (!a.dtype.is_floating_point && !a.dtype.is_complex) requireFloating(a, 'linalg.matrix_exp');
-  return record(exponentialOperator as never, [a])[0];
+  return record(exponentialOperator as never, [a], { constants: sized('exp', a, () => null) })[0];
 }
 
+/** The identity; the gradient is zeros, as PyTorch has it. */
+const zerothOperator: Operator<null> = {
+  name: 'linalg_matrix_power',
+  body: ([a]) => [eye(a.shape, a.dtype)],
+  gradient: ([g]) => [g === null ? null : g.mul(0)],
+};
 /** Powers by repeated squaring, in one node. */
 const powerOperator: Operator<{ readonly n: number }> = {
   name: 'linalg_matrix_power',
   body: ([a], { constants: { n } }) => {
-    if (n === 0) return [eye(a.shape, a.dtype)];
     let square: Prim = a;
     let out: Prim | null = null;
     for (let bits = n; ; ) {
@@ -63,10 +68,11 @@ const powerOperator: Operator<{ readonly n: number }> = {
 };
 function powerOf(a: Tensor, n: number): Tensor {
   requireSquare(a, 'linalg.matrix_power');
+  if (n === 0) return record(zerothOperator as never, [a])[0];
   if (n === 1) return cloneOf(a);
   if (n === -1) return inverseOf(a);
   const base = n < 0 ? inverseOf(a) : a;
-  if (a.dtype === bool && n !== 0) return matmulOf(a, a);
+  if (a.dtype === bool) return matmulOf(a, a);
   return record(powerOperator as never, [base], { constants: constantsOf(`power:${Math.abs(n)}`, () => ({ n: Math.abs(n) })) })[0];
 }
 

@@ -28,13 +28,14 @@ import {
   requireSameDtype,
   requireSquare,
   requireSystem,
+  sized,
   throwFor,
 } from './linalg-checks.ts';
 import { defaultTolerance, leastSquaresPrim } from './linalg-eigen-functions.ts';
 import { permutationPrims } from './linalg-factor-functions.ts';
 import { inversePrim, ldlSolvePrim, solvePrim, solveTriangularPrim, solveTriangularRight } from './linalg-functions.ts';
 import { adjoint, batchOf, eye, rowsOf, takeRows, withBatch } from './linalg-prims.ts';
-import { permuteOf, reshapeTo } from './shape-base.ts';
+import { narrowOf, permuteOf, reshapeTo } from './shape-base.ts';
 
 const common = (a: Prim, b: Prim): [Prim, Prim] => {
   const batch = broadcast([batchOf(a), batchOf(b)]);
@@ -310,14 +311,16 @@ function lstsqOf(a: Tensor, b: Tensor, rcond: number | null, driver: string | nu
   // gels takes full rank for granted.
   const cutoff = method === 'gels' ? 0 : (rcond ?? defaultTolerance(a.dtype, m, n));
   const [solution, residuals, rank, s] = record(leastSquaresOperator as never, [a, b], {
-    constants: constantsOf(`lstsq:${vector}:${cutoff}`, (): LstsqConstants => ({ vector, cutoff })),
+    constants: sized(`lstsq:${vector}:${cutoff}`, a, (): LstsqConstants => ({ vector, cutoff })),
   });
   const none = (like: Tensor): Tensor => fullOf([0], 0, like.dtype, like.device);
-  const full_ =
+  // Empty, but with the gradient's graph, as PyTorch's is.
+  const noResiduals = (): Tensor => narrowOf(reshapeTo(residuals, [residuals.view_.numel]), 0, 0, 0);
+  const isFull =
     m > n && method !== 'gelsy' && (method === 'gels' || toTypedArray(detached(rank)).every((r: number | bigint) => Number(r) === n));
   return [
     solution,
-    full_ ? residuals : none(s),
+    isFull ? residuals : noResiduals(),
     method === 'gels' ? none(rank) : rank,
     method === 'gelsd' || method === 'gelss' ? s : none(s),
   ];

@@ -12,7 +12,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { detached } from '../tensor/view-tensor.ts';
 import { fullOf } from './creation.ts';
 import { declare, overload } from './declare.ts';
-import { batchShape, last, lastButOne, requireFloating, requireKernel, requireMatrix, requireSquare } from './linalg-checks.ts';
+import { batchShape, last, lastButOne, requireFloating, requireKernel, requireMatrix, requireSquare, sized } from './linalg-checks.ts';
 import { defaultTolerance, eighPrim, eigPrim, pinvPrim, svdPrim } from './linalg-eigen-functions.ts';
 import { adjoint, batchOf } from './linalg-prims.ts';
 import { use } from './use.ts';
@@ -75,12 +75,12 @@ function requireSvd(a: Tensor, driver: string | null): void {
 export function svdOf(a: Tensor, full: boolean, v: boolean, driver: string | null = null): [Tensor, Tensor, Tensor] {
   requireSvd(a, driver);
   return record(svdOperator as never, [a], {
-    constants: constantsOf(`svd:${full}:${v}`, (): SvdConstants => ({ full, v })),
+    constants: sized(`svd:${full}:${v}`, a, (): SvdConstants => ({ full, v })),
   }) as [Tensor, Tensor, Tensor];
 }
 export function svdvalsOf(a: Tensor, driver: string | null = null): Tensor {
   requireSvd(a, driver);
-  return record(svdvalsOperator as never, [a])[0];
+  return record(svdvalsOperator as never, [a], { constants: sized('svdvals', a, () => null) })[0];
 }
 function oldSvd(a: Tensor, some: boolean, vectors: boolean): [Tensor, Tensor, Tensor] {
   if (a.ndim < 2) throw new Error(`linalg.svd: input should have at least 2 dimensions, but has ${a.ndim} dimensions instead`);
@@ -140,7 +140,7 @@ function pinvOf(a: Tensor, atol: Tolerance, rtol: Tolerance, symmetric: boolean)
   if (symmetric) requireSquare(a, 'linalg.pinv');
   const { inputs, tolerances, key } = tolerancesOf(a, atol, rtol);
   return record(pinvOperator as never, [a, ...inputs], {
-    constants: constantsOf(`pinv:${symmetric}:${key}`, (): PinvConstants => ({ tolerances, hermitian: symmetric })),
+    constants: sized(`pinv:${symmetric}:${key}`, a, (): PinvConstants => ({ tolerances, hermitian: symmetric })),
   })[0];
 }
 
@@ -168,7 +168,7 @@ function rankOf(a: Tensor, atol: Tolerance, rtol: Tolerance, symmetric: boolean)
   if (symmetric) requireSquare(a, 'linalg.matrix_rank');
   const { inputs, tolerances, key } = tolerancesOf(a, atol, rtol);
   return record(rankOperator as never, [detached(a), ...inputs], {
-    constants: constantsOf(`rank:${symmetric}:${key}`, (): PinvConstants => ({ tolerances, hermitian: symmetric })),
+    constants: sized(`rank:${symmetric}:${key}`, a, (): PinvConstants => ({ tolerances, hermitian: symmetric })),
   })[0];
 }
 

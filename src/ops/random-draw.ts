@@ -68,5 +68,11 @@ const named = {
 
 /** Draws into x. */
 export function drawInto(x: Tensor, name: keyof typeof named, fill: Fill): Tensor {
-  return writeInto(x, () => drawnFrom([x], drawLike(x, x.dtype, x.device, (out) => fill(out, x.view_.contiguous)), name));
+  return writeInto(x, () =>
+    drawnFrom(
+      [x],
+      drawLike(x, x.dtype, x.device, (out) => fill(out, x.view_.contiguous)),
+      name,
+    ),
+  );
 }

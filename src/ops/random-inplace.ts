@@ -21,7 +21,9 @@ export function uniformFill(generator: Generator, dtype: DType, low: number, hig
   if (!(high >= -max && high <= max)) throw new Error(`to is out of bounds for ${cppTypeName(partOf(dtype))}`);
   if (low > high) throw new Error(`uniform_ expects to return a [from, to) range, but found from=${low} > to=${high}`);
   if (high - low > max)
-    throw new Error(`uniform_ expects to-from <= std::numeric_limits<${scalarTypeName(dtype)}>::max(), but found to=${high} and from=${low} which result in to-from to exceed the limit`);
+    throw new Error(
+      `uniform_ expects to-from <= std::numeric_limits<${scalarTypeName(dtype)}>::max(), but found to=${high} and from=${low} which result in to-from to exceed the limit`,
+    );
   return (out) => streams.uniform(generator, partOf(dtype), out, low, high);
 }
 
@@ -96,11 +98,14 @@ export const drawInplace = {
   ),
   cauchy_: declare(
     { doc: `Cauchy numbers. ${page('cauchy_')}`, as: 'method' },
-    overload('cauchy_(Tensor self, float median=0, float sigma=1, *, Generator? generator=None) -> Tensor', (x, median, sigma, generator) => {
-      continuous(x, 'Cauchy', cppTypeName(x.dtype));
-      if (!(sigma > 0)) throw new Error(`cauchy_ expects sigma > 0.0, but found sigma=${sigma}`);
-      return drawInto(x, 'cauchy', (out) => streams.cauchy(from(generator), x.dtype, out, median, sigma));
-    }),
+    overload(
+      'cauchy_(Tensor self, float median=0, float sigma=1, *, Generator? generator=None) -> Tensor',
+      (x, median, sigma, generator) => {
+        continuous(x, 'Cauchy', cppTypeName(x.dtype));
+        if (!(sigma > 0)) throw new Error(`cauchy_ expects sigma > 0.0, but found sigma=${sigma}`);
+        return drawInto(x, 'cauchy', (out) => streams.cauchy(from(generator), x.dtype, out, median, sigma));
+      },
+    ),
   ),
   log_normal_: declare(
     { doc: `Exponentials of normal numbers. ${page('log_normal_')}`, as: 'method' },
@@ -114,7 +119,8 @@ export const drawInplace = {
     { doc: `Numbers of trials up to the first success. ${page('geometric_')}`, as: 'method' },
     overload('geometric_(Tensor self, float p, *, Generator? generator=None) -> Tensor', (x, p, generator) => {
       if (!(p > 0 && p < 1)) throw new Error(`geometric_ expects p to be in (0, 1), but got p=${p}`);
-      if (x.dtype.is_complex || x.dtype.kind === 'bool') throw new Error(`"geometric_cpu" not implemented for '${scalarTypeName(x.dtype)}'`);
+      if (x.dtype.is_complex || x.dtype.kind === 'bool')
+        throw new Error(`"geometric_cpu" not implemented for '${scalarTypeName(x.dtype)}'`);
       return drawInto(x, 'geometric', (out) => streams.geometric(from(generator), x.dtype, out, p));
     }),
   ),
@@ -134,7 +140,8 @@ export const drawInplace = {
   bernoulli_: declare(
     { doc: `0 or 1 with chance p of 1. ${page('bernoulli_')}`, as: 'method' },
     overload('bernoulli_.Tensor(Tensor self, Tensor p, *, Generator? generator=None) -> Tensor', (x, p, generator) => {
-      if (!p.dtype.is_floating_point) throw new Error(`expected probabilities tensor to have floating type, got ${scalarTypeName(p.dtype)}`);
+      if (!p.dtype.is_floating_point)
+        throw new Error(`expected probabilities tensor to have floating type, got ${scalarTypeName(p.dtype)}`);
       const chances = elementsLike(expandTo(p, x.view_.shape), x);
       return drawInto(x, 'bernoulli', (out) => streams.bernoulliTensor(from(generator), x.dtype, out, p.dtype, chances));
     }),

@@ -25,9 +25,17 @@ describe('draws', () => {
     near(torch.view_as_real(z).flatten().tolist(), [-1.0010846853256226, -0.34332090616226196, 0.12278351187705994, -0.9003387689590454]);
   });
   test('in place they follow the memory, as functions the rows', () => {
-    near(torch.zeros(2, 3).t().uniform_(2, 3).flatten().tolist(), [2.5349225997924805, 2.656890392303467, 2.198803186416626, 2.2327616214752197, 2.6592116355895996, 2.4250614643096924]);
+    near(
+      torch.zeros(2, 3).t().uniform_(2, 3).flatten().tolist(),
+      [2.5349225997924805, 2.656890392303467, 2.198803186416626, 2.2327616214752197, 2.6592116355895996, 2.4250614643096924],
+    );
     torch.manual_seed(7);
-    expect(torch.bernoulli(torch.full([3, 4], 0.3).t()).tolist()).toEqual([[0, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 0]]);
+    expect(torch.bernoulli(torch.full([3, 4], 0.3).t()).tolist()).toEqual([
+      [0, 1, 0],
+      [0, 1, 0],
+      [1, 0, 0],
+      [0, 0, 0],
+    ]);
   });
   test('normal of tensors', () => {
     near(torch.normal(torch.tensor([0, 10]), torch.tensor([1, 2])).tolist(), [-0.1467950940132141, 11.572282791137695]);
@@ -64,6 +72,8 @@ describe('draws', () => {
     expect(() => torch.randint(0, 500, [2], { dtype: torch.uint8 })).toThrow('to - 1 is out of bounds for unsigned char');
     expect(() => torch.rand(2, { dtype: torch.int64 })).toThrow('"check_uniform_bounds" not implemented for \'Long\'');
     expect(() => torch.ones(2).normal_(0, -1)).toThrow('normal expects std >= 0.0, but found std -1');
-    expect(() => torch.multinomial(torch.tensor([1, 2]), 3)).toThrow('cannot sample n_sample > prob_dist.size(-1) samples without replacement');
+    expect(() => torch.multinomial(torch.tensor([1, 2]), 3)).toThrow(
+      'cannot sample n_sample > prob_dist.size(-1) samples without replacement',
+    );
   });
 });

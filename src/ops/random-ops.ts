@@ -2,7 +2,12 @@
 import { decode, type StorageArray } from '../dtype/codec.ts';
 import { type DType, getDefaultDtype, int64 } from '../dtype/dtype.ts';
 import { scalarTypeName } from '../dtype/promotion.ts';
-import { bernoulli as bernoulliStream, bernoulliTensor, randint as randintStream, randperm as randpermStream } from '../random/cpu-streams.ts';
+import {
+  bernoulli as bernoulliStream,
+  bernoulliTensor,
+  randint as randintStream,
+  randperm as randpermStream,
+} from '../random/cpu-streams.ts';
 import { binomial as binomialStream, dirichlet, poisson as poissonStream } from '../random/data-dependent.ts';
 import { defaultGenerator, type Generator } from '../random/generator.ts';
 import { item, toTypedArray } from '../tensor/read.ts';
@@ -23,12 +28,27 @@ const rowMajorElements = (x: Tensor): StorageArray => toTypedArray(detached(x));
 const from = (generator: Generator | null): Generator => generator ?? defaultGenerator;
 const floating = (dtype: DType | null): DType => dtype ?? getDefaultDtype();
 
-function randintOf(low: number, high: number, size: readonly number[], dtype: DType | null, device: string | null, generator: Generator | null): Tensor {
+function randintOf(
+  low: number,
+  high: number,
+  size: readonly number[],
+  dtype: DType | null,
+  device: string | null,
+  generator: Generator | null,
+): Tensor {
   const type = dtype ?? int64;
   checkInterval(low, high, type);
   return draw(size, type, device, (out) => randintStream(from(generator), type, out, low, high));
 }
-function randintLike(x: Tensor, low: number, high: number, dtype: DType | null, device: string | null, format: string | null, generator: Generator | null): Tensor {
+function randintLike(
+  x: Tensor,
+  low: number,
+  high: number,
+  dtype: DType | null,
+  device: string | null,
+  format: string | null,
+  generator: Generator | null,
+): Tensor {
   const type = dtype ?? x.dtype;
   checkInterval(low, high, type);
   return drawLike(x, type, device ?? x.device, (out) => randintStream(from(generator), type, out, low, high), format);
@@ -95,70 +115,103 @@ export const randomOps = {
   ...drawInplace,
   rand: declare(
     { doc: `Uniform numbers in [0, 1). ${page('rand')}`, as: 'function' },
-    overload('rand(SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (size, generator, dtype, layout, device, _pin, grad) => {
-      checkLayout(layout);
-      const type = floating(dtype);
-      return withGrad(draw(size, type, device, uniformFill(from(generator), type, 0, 1)), grad);
-    }),
+    overload(
+      'rand(SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (size, generator, dtype, layout, device, _pin, grad) => {
+        checkLayout(layout);
+        const type = floating(dtype);
+        return withGrad(draw(size, type, device, uniformFill(from(generator), type, 0, 1)), grad);
+      },
+    ),
   ),
   randn: declare(
     { doc: `Standard normal numbers. ${page('randn')}`, as: 'function' },
-    overload('randn(SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (size, generator, dtype, layout, device, _pin, grad) => {
-      checkLayout(layout);
-      const type = floating(dtype);
-      return withGrad(draw(size, type, device, normalFill(from(generator), type, 0, 1)), grad);
-    }),
+    overload(
+      'randn(SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (size, generator, dtype, layout, device, _pin, grad) => {
+        checkLayout(layout);
+        const type = floating(dtype);
+        return withGrad(draw(size, type, device, normalFill(from(generator), type, 0, 1)), grad);
+      },
+    ),
   ),
   rand_like: declare(
     { doc: `Uniform numbers in [0, 1). Shape, dtype and layout of a tensor. ${page('rand_like')}`, as: 'function' },
-    overload('rand_like(Tensor self, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor', (x, generator, dtype, layout, device, _pin, format, grad) => {
-      checkLayout(layout);
-      const type = dtype ?? x.dtype;
-      return withGrad(drawLike(x, type, device ?? x.device, uniformFill(from(generator), type, 0, 1), format), grad);
-    }),
+    overload(
+      'rand_like(Tensor self, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor',
+      (x, generator, dtype, layout, device, _pin, format, grad) => {
+        checkLayout(layout);
+        const type = dtype ?? x.dtype;
+        return withGrad(drawLike(x, type, device ?? x.device, uniformFill(from(generator), type, 0, 1), format), grad);
+      },
+    ),
   ),
   randn_like: declare(
     { doc: `Standard normal numbers. Shape, dtype and layout of a tensor. ${page('randn_like')}`, as: 'function' },
-    overload('randn_like(Tensor self, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor', (x, generator, dtype, layout, device, _pin, format, grad) => {
-      checkLayout(layout);
-      const type = dtype ?? x.dtype;
-      return withGrad(drawLike(x, type, device ?? x.device, normalFill(from(generator), type, 0, 1), format), grad);
-    }),
+    overload(
+      'randn_like(Tensor self, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor',
+      (x, generator, dtype, layout, device, _pin, format, grad) => {
+        checkLayout(layout);
+        const type = dtype ?? x.dtype;
+        return withGrad(drawLike(x, type, device ?? x.device, normalFill(from(generator), type, 0, 1), format), grad);
+      },
+    ),
   ),
   randint: declare(
     { doc: `Integers of [low, high). ${page('randint')}`, as: 'function' },
-    overload('randint(SymInt high, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (high, size, generator, dtype, layout, device, _pin, grad) => {
-      checkLayout(layout);
-      return withGrad(randintOf(0, high, size, dtype, device, generator), grad);
-    }),
-    overload('randint.low(SymInt low, SymInt high, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (low, high, size, generator, dtype, layout, device, _pin, grad) => {
-      checkLayout(layout);
-      return withGrad(randintOf(low, high, size, dtype, device, generator), grad);
-    }),
+    overload(
+      'randint(SymInt high, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (high, size, generator, dtype, layout, device, _pin, grad) => {
+        checkLayout(layout);
+        return withGrad(randintOf(0, high, size, dtype, device, generator), grad);
+      },
+    ),
+    overload(
+      'randint.low(SymInt low, SymInt high, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (low, high, size, generator, dtype, layout, device, _pin, grad) => {
+        checkLayout(layout);
+        return withGrad(randintOf(low, high, size, dtype, device, generator), grad);
+      },
+    ),
   ),
   randint_like: declare(
     { doc: `Integers of [low, high). Shape, dtype and layout of a tensor. ${page('randint_like')}`, as: 'function' },
-    overload('randint_like(Tensor self, SymInt high, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor', (x, high, generator, dtype, layout, device, _pin, format, grad) => {
-      checkLayout(layout);
-      return withGrad(randintLike(x, 0, high, dtype, device, format, generator), grad);
-    }),
-    overload('randint_like.low_dtype(Tensor self, SymInt low, SymInt high, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor', (x, low, high, generator, dtype, layout, device, _pin, format, grad) => {
-      checkLayout(layout);
-      return withGrad(randintLike(x, low, high, dtype, device, format, generator), grad);
-    }),
-    overload('randint_like.Tensor(Tensor self, Tensor high, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor', (x, high, generator, dtype, layout, device, _pin, format, grad) => {
-      checkLayout(layout);
-      return withGrad(randintLike(x, 0, Number(item(detached(high))), dtype, device, format, generator), grad);
-    }),
+    overload(
+      'randint_like(Tensor self, SymInt high, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor',
+      (x, high, generator, dtype, layout, device, _pin, format, grad) => {
+        checkLayout(layout);
+        return withGrad(randintLike(x, 0, high, dtype, device, format, generator), grad);
+      },
+    ),
+    overload(
+      'randint_like.low_dtype(Tensor self, SymInt low, SymInt high, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor',
+      (x, low, high, generator, dtype, layout, device, _pin, format, grad) => {
+        checkLayout(layout);
+        return withGrad(randintLike(x, low, high, dtype, device, format, generator), grad);
+      },
+    ),
+    overload(
+      'randint_like.Tensor(Tensor self, Tensor high, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None, bool requires_grad=False) -> Tensor',
+      (x, high, generator, dtype, layout, device, _pin, format, grad) => {
+        checkLayout(layout);
+        return withGrad(randintLike(x, 0, Number(item(detached(high))), dtype, device, format, generator), grad);
+      },
+    ),
   ),
   randperm: declare(
     { doc: `A permutation of 0, ..., n - 1. ${page('randperm')}`, as: 'function' },
-    overload('randperm(SymInt n, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (n, generator, dtype, layout, device, _pin, grad) => {
-      checkLayout(layout);
-      if (n < 0) throw new Error(`Trying to create tensor with negative dimension ${n}: ${shapeList([n])}`);
-      const type = dtype ?? int64;
-      return withGrad(draw([n], type, device, (out) => randpermStream(from(generator), type, out)), grad);
-    }),
+    overload(
+      'randperm(SymInt n, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (n, generator, dtype, layout, device, _pin, grad) => {
+        checkLayout(layout);
+        if (n < 0) throw new Error(`Trying to create tensor with negative dimension ${n}: ${shapeList([n])}`);
+        const type = dtype ?? int64;
+        return withGrad(
+          draw([n], type, device, (out) => randpermStream(from(generator), type, out)),
+          grad,
+        );
+      },
+    ),
   ),
   bernoulli: declare(
     { doc: `0 or 1, the elements being the chances of 1. ${page('bernoulli')}` },
@@ -171,18 +224,30 @@ export const randomOps = {
   ),
   normal: declare(
     { doc: `Normal numbers of these means and deviations. ${page('normal')}`, as: 'function' },
-    overload('normal.Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor', (mean, std, generator) => normalOf(mean, std, generator)),
-    overload('normal.Tensor_float(Tensor mean, float std=1, *, Generator? generator=None) -> Tensor', (mean, std, generator) => normalOf(mean, std, generator)),
-    overload('normal.float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor', (mean, std, generator) => normalOf(mean, std, generator)),
-    overload('normal.float_float(float mean, float std, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (mean, std, size, generator, dtype, layout, device, _pin, grad) => {
-      checkLayout(layout);
-      const type = floating(dtype);
-      return withGrad(draw(size, type, device, normalFill(from(generator), type, mean, std)), grad);
-    }),
+    overload('normal.Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor', (mean, std, generator) =>
+      normalOf(mean, std, generator),
+    ),
+    overload('normal.Tensor_float(Tensor mean, float std=1, *, Generator? generator=None) -> Tensor', (mean, std, generator) =>
+      normalOf(mean, std, generator),
+    ),
+    overload('normal.float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor', (mean, std, generator) =>
+      normalOf(mean, std, generator),
+    ),
+    overload(
+      'normal.float_float(float mean, float std, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (mean, std, size, generator, dtype, layout, device, _pin, grad) => {
+        checkLayout(layout);
+        const type = floating(dtype);
+        return withGrad(draw(size, type, device, normalFill(from(generator), type, mean, std)), grad);
+      },
+    ),
   ),
   multinomial: declare(
     { doc: `Indices drawn from rows of weights. ${page('multinomial')}` },
-    overload('multinomial(Tensor self, SymInt num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor', (x, samples, replacement, generator) => drawMultinomial(x, samples, replacement, generator === null ? {} : { generator })),
+    overload(
+      'multinomial(Tensor self, SymInt num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor',
+      (x, samples, replacement, generator) => drawMultinomial(x, samples, replacement, generator === null ? {} : { generator }),
+    ),
   ),
   poisson: declare(
     { doc: `Poisson numbers of these rates. ${page('poisson')}`, as: 'function' },
@@ -190,7 +255,9 @@ export const randomOps = {
   ),
   binomial: declare(
     { doc: `Binomial numbers of these counts and chances. ${page('binomial')}`, as: 'function' },
-    overload('binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor', (count, chance, generator) => binomialOf(count, chance, generator)),
+    overload('binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor', (count, chance, generator) =>
+      binomialOf(count, chance, generator),
+    ),
   ),
   _standard_gamma: declare(
     { doc: 'Gamma numbers of these concentrations and rate 1; differentiable in the concentration.', as: 'function' },

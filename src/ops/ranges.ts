@@ -1,5 +1,5 @@
 /** Ranges, grids of numbers and of indices: https://docs.pytorch.org/docs/stable/torch.html#creation-ops */
-import { castValue, type Complex, type ScalarValue, viewBytes } from '../dtype/codec.ts';
+import { type Complex, castValue, type ScalarValue, viewBytes } from '../dtype/codec.ts';
 import { type DType, float64, getDefaultDtype, int64 } from '../dtype/dtype.ts';
 import { computationDtype } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
@@ -27,7 +27,12 @@ const arangeOperator: Operator<{ dtype: DType; compute: DType }> = {
 const isWhole = (x: ScalarArgument): boolean => scalarKind(x) === 'int' || scalarKind(x) === 'bool';
 
 /** `inclusive` is `range`, which counts the end too. */
-function arangeOf(bounds: readonly [ScalarArgument, ScalarArgument, ScalarArgument], type: DType, device: string | null, inclusive: boolean): Tensor {
+function arangeOf(
+  bounds: readonly [ScalarArgument, ScalarArgument, ScalarArgument],
+  type: DType,
+  device: string | null,
+  inclusive: boolean,
+): Tensor {
   const given = bounds.map((x) => Number(scalarValue(x)));
   // Only for int64 does PyTorch make integers of the bounds before it counts.
   const [a, b, s] = type === int64 ? given.map(Math.trunc) : given;
@@ -91,7 +96,17 @@ function boundValue(x: Bound): ScalarArgument {
   return x instanceof Tensor ? (item(detached(x)) as ScalarArgument) : x;
 }
 
-function spaceOf(name: 'linspace' | 'logspace', start: Bound, end: Bound, steps: number, base: number, dtype: DType | null, layout: string | null, device: string | null, grad: boolean): Tensor {
+function spaceOf(
+  name: 'linspace' | 'logspace',
+  start: Bound,
+  end: Bound,
+  steps: number,
+  base: number,
+  dtype: DType | null,
+  layout: string | null,
+  device: string | null,
+  grad: boolean,
+): Tensor {
   checkLayout(layout);
   for (const [which, x] of [
     ['start', start],
@@ -103,7 +118,8 @@ function spaceOf(name: 'linspace' | 'logspace', start: Bound, end: Bound, steps:
   const [a, b] = [boundValue(start), boundValue(end)];
   const complex = [a, b].some((x) => scalarKind(x) === 'complex');
   const type = dtype ?? (complex ? getDefaultDtype().complex : getDefaultDtype());
-  if (complex && !type.is_complex) throw new Error(`torch.${name}(): inferred dtype ${getDefaultDtype().complex} can't be safely cast to passed dtype ${type}`);
+  if (complex && !type.is_complex)
+    throw new Error(`torch.${name}(): inferred dtype ${getDefaultDtype().complex} can't be safely cast to passed dtype ${type}`);
   const real = type.kind === 'int' ? float64 : computationDtype(type.is_complex ? type.real : type);
   // The ends are rounded to the result's dtype first.
   const held = (x: ScalarArgument): Complex => {
@@ -143,7 +159,14 @@ function eyeOf(n: number, m: number, dtype: DType, device: string | null): Tenso
 }
 
 /** Row and column indices of a triangle, row by row. */
-function triangleIndices(rows: number, columns: number, offset: number, upper: boolean, dtype: DType | null, device: string | null): Tensor {
+function triangleIndices(
+  rows: number,
+  columns: number,
+  offset: number,
+  upper: boolean,
+  dtype: DType | null,
+  device: string | null,
+): Tensor {
   if (rows < 0) throw new Error(`row must be non-negative, got${rows}`);
   if (columns < 0) throw new Error(`col must be non-negative, got${columns}`);
   const r: bigint[] = [];
@@ -190,7 +213,9 @@ function vanderOf(x: Tensor, n: number | null, increasing: boolean): Tensor {
 
 const unravelOperator: Operator<{ size: bigint; below: bigint }> = {
   name: 'unravel_index',
-  body: ([x], { constants: { size, below } }) => [x.cast(int64).scalar('idiv', constant(below, int64)).scalar('irem', constant(size, int64)).cast(x.dtype)],
+  body: ([x], { constants: { size, below } }) => [
+    x.cast(int64).scalar('idiv', constant(below, int64)).scalar('irem', constant(size, int64)).cast(x.dtype),
+  ],
 };
 const greatest = 2n ** 63n - 1n;
 
@@ -198,7 +223,8 @@ const greatest = 2n ** 63n - 1n;
 export function unravelIndex(indices: Tensor, shape: readonly ScalarArgument[]): Tensor[] {
   if (indices.dtype.kind !== 'int') throw new TypeError(`expected 'indices' to be integer dtype, but got ${indices.dtype}`);
   const given = shape.map((d) => scalarValue(d));
-  if (given.some((d) => d < 0)) throw new RangeError(`'shape' cannot have negative values, but got (${shape.join(', ')}${shape.length === 1 ? ',' : ''})`);
+  if (given.some((d) => d < 0))
+    throw new RangeError(`'shape' cannot have negative values, but got (${shape.join(', ')}${shape.length === 1 ? ',' : ''})`);
   // A size that a double holds only rounded is the largest integer.
   const sizes = given.map((d) => (BigInt(d) > greatest ? greatest : BigInt(d)));
   return sizes.map((size, i) => {
@@ -214,48 +240,97 @@ const page = (name: string): string => `https://docs.pytorch.org/docs/stable/gen
 export const ranges = {
   arange: declare(
     { doc: `Evenly spaced numbers of a half-open range. ${page('arange')}`, as: 'function' },
-    overload('arange(Scalar end, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (end, dtype, layout, device, _pin, grad) => arange(0, end, 1, dtype, layout, device, grad)),
-    overload('arange.start_step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (start, end, step, dtype, layout, device, _pin, grad) => arange(start, end, step, dtype, layout, device, grad)),
+    overload(
+      'arange(Scalar end, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (end, dtype, layout, device, _pin, grad) => arange(0, end, 1, dtype, layout, device, grad),
+    ),
+    overload(
+      'arange.start_step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (start, end, step, dtype, layout, device, _pin, grad) => arange(start, end, step, dtype, layout, device, grad),
+    ),
   ),
   range: declare(
     { doc: `Evenly spaced numbers, the end included; of the default dtype. ${page('range')}`, as: 'function' },
-    overload('range.step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (start, end, step, dtype, layout, device, _pin, grad) => {
-      checkLayout(layout);
-      return withGrad(arangeOf([start, end, step], dtype ?? getDefaultDtype(), device, true), grad);
-    }),
+    overload(
+      'range.step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (start, end, step, dtype, layout, device, _pin, grad) => {
+        checkLayout(layout);
+        return withGrad(arangeOf([start, end, step], dtype ?? getDefaultDtype(), device, true), grad);
+      },
+    ),
   ),
   linspace: declare(
     { doc: `\`steps\` evenly spaced numbers, both ends included. ${page('linspace')}`, as: 'function' },
-    overload('linspace(Scalar start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (start, end, steps, dtype, layout, device, _pin, grad) => spaceOf('linspace', start, end, steps, 1, dtype, layout, device, grad)),
-    overload('linspace.Tensor_Tensor(Tensor start, Tensor end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (start, end, steps, dtype, layout, device, _pin, grad) => spaceOf('linspace', start, end, steps, 1, dtype, layout, device, grad)),
-    overload('linspace.Tensor_Scalar(Tensor start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (start, end, steps, dtype, layout, device, _pin, grad) => spaceOf('linspace', start, end, steps, 1, dtype, layout, device, grad)),
-    overload('linspace.Scalar_Tensor(Scalar start, Tensor end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (start, end, steps, dtype, layout, device, _pin, grad) => spaceOf('linspace', start, end, steps, 1, dtype, layout, device, grad)),
+    overload(
+      'linspace(Scalar start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (start, end, steps, dtype, layout, device, _pin, grad) => spaceOf('linspace', start, end, steps, 1, dtype, layout, device, grad),
+    ),
+    overload(
+      'linspace.Tensor_Tensor(Tensor start, Tensor end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (start, end, steps, dtype, layout, device, _pin, grad) => spaceOf('linspace', start, end, steps, 1, dtype, layout, device, grad),
+    ),
+    overload(
+      'linspace.Tensor_Scalar(Tensor start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (start, end, steps, dtype, layout, device, _pin, grad) => spaceOf('linspace', start, end, steps, 1, dtype, layout, device, grad),
+    ),
+    overload(
+      'linspace.Scalar_Tensor(Scalar start, Tensor end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (start, end, steps, dtype, layout, device, _pin, grad) => spaceOf('linspace', start, end, steps, 1, dtype, layout, device, grad),
+    ),
   ),
   logspace: declare(
     { doc: `Powers of \`base\` with evenly spaced exponents. ${page('logspace')}`, as: 'function' },
-    overload('logspace(Scalar start, Scalar end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (start, end, steps, base, dtype, layout, device, _pin, grad) => spaceOf('logspace', start, end, steps, base, dtype, layout, device, grad)),
-    overload('logspace.Tensor_Tensor(Tensor start, Tensor end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (start, end, steps, base, dtype, layout, device, _pin, grad) => spaceOf('logspace', start, end, steps, base, dtype, layout, device, grad)),
-    overload('logspace.Tensor_Scalar(Tensor start, Scalar end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (start, end, steps, base, dtype, layout, device, _pin, grad) => spaceOf('logspace', start, end, steps, base, dtype, layout, device, grad)),
-    overload('logspace.Scalar_Tensor(Scalar start, Tensor end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (start, end, steps, base, dtype, layout, device, _pin, grad) => spaceOf('logspace', start, end, steps, base, dtype, layout, device, grad)),
+    overload(
+      'logspace(Scalar start, Scalar end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (start, end, steps, base, dtype, layout, device, _pin, grad) =>
+        spaceOf('logspace', start, end, steps, base, dtype, layout, device, grad),
+    ),
+    overload(
+      'logspace.Tensor_Tensor(Tensor start, Tensor end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (start, end, steps, base, dtype, layout, device, _pin, grad) =>
+        spaceOf('logspace', start, end, steps, base, dtype, layout, device, grad),
+    ),
+    overload(
+      'logspace.Tensor_Scalar(Tensor start, Scalar end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (start, end, steps, base, dtype, layout, device, _pin, grad) =>
+        spaceOf('logspace', start, end, steps, base, dtype, layout, device, grad),
+    ),
+    overload(
+      'logspace.Scalar_Tensor(Scalar start, Tensor end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (start, end, steps, base, dtype, layout, device, _pin, grad) =>
+        spaceOf('logspace', start, end, steps, base, dtype, layout, device, grad),
+    ),
   ),
   eye: declare(
     { doc: `Ones on the diagonal, zeros elsewhere. ${page('eye')}`, as: 'function' },
-    overload('eye(SymInt n, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (n, dtype, layout, device, _pin, grad) => {
-      checkLayout(layout);
-      return withGrad(eyeOf(n, n, dtype ?? getDefaultDtype(), device), grad);
-    }),
-    overload('eye.m(SymInt n, SymInt m, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor', (n, m, dtype, layout, device, _pin, grad) => {
-      checkLayout(layout);
-      return withGrad(eyeOf(n, m, dtype ?? getDefaultDtype(), device), grad);
-    }),
+    overload(
+      'eye(SymInt n, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (n, dtype, layout, device, _pin, grad) => {
+        checkLayout(layout);
+        return withGrad(eyeOf(n, n, dtype ?? getDefaultDtype(), device), grad);
+      },
+    ),
+    overload(
+      'eye.m(SymInt n, SymInt m, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor',
+      (n, m, dtype, layout, device, _pin, grad) => {
+        checkLayout(layout);
+        return withGrad(eyeOf(n, m, dtype ?? getDefaultDtype(), device), grad);
+      },
+    ),
   ),
   tril_indices: declare(
     { doc: `Row and column indices of the lower triangle. ${page('tril_indices')}`, as: 'function' },
-    overload('tril_indices(int row, int col, int offset=0, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor', (row, col, offset, dtype, _layout, device) => triangleIndices(row, col, offset, false, dtype, device)),
+    overload(
+      'tril_indices(int row, int col, int offset=0, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor',
+      (row, col, offset, dtype, _layout, device) => triangleIndices(row, col, offset, false, dtype, device),
+    ),
   ),
   triu_indices: declare(
     { doc: `Row and column indices of the upper triangle. ${page('triu_indices')}`, as: 'function' },
-    overload('triu_indices(int row, int col, int offset=0, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor', (row, col, offset, dtype, _layout, device) => triangleIndices(row, col, offset, true, dtype, device)),
+    overload(
+      'triu_indices(int row, int col, int offset=0, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor',
+      (row, col, offset, dtype, _layout, device) => triangleIndices(row, col, offset, true, dtype, device),
+    ),
   ),
   vander: declare(
     { doc: `A Vandermonde matrix: powers of the elements as columns. ${page('vander')}`, as: 'function' },

@@ -47,8 +47,7 @@ function rot90Of(x: Tensor, k: number, dims: readonly number[]): Tensor {
   if (dims.length !== 2) throw new Error(`expected total rotation dims == 2, but got dims = ${dims.length}`);
   if (x.ndim < 2) throw new Error(`expected total dims >= 2, but got total dims = ${x.ndim}`);
   const [a, b] = dims;
-  if (a === b || Math.abs(a - b) === x.ndim)
-    throw new Error(`expected rotation dims to be different, but got dim0 = ${a} and dim1 = ${b}`);
+  if (a === b || Math.abs(a - b) === x.ndim) throw new Error(`expected rotation dims to be different, but got dim0 = ${a} and dim1 = ${b}`);
   dims.forEach((d, i) => {
     if (d >= x.ndim || d < -x.ndim) throw new Error(`Rotation dim${i} out of range, dim${i} = ${d}`);
   });
@@ -75,8 +74,7 @@ const rollOperator: Operator<{ axis: number }> = {
 function rollOf(x: Tensor, shifts: readonly number[], dims: readonly number[]): Tensor {
   if (shifts.length === 0) throw new Error('`shifts` required');
   if (dims.length === 0 && shifts.length === 1) return reshapeTo(rollOf(reshapeTo(x, [-1]), shifts, [0]), x.view_.shape);
-  if (dims.length !== shifts.length)
-    throw new Error(`shifts and dimensions must align. shifts: ${shifts.length}, dims:${dims.length}`);
+  if (dims.length !== shifts.length) throw new Error(`shifts and dimensions must align. shifts: ${shifts.length}, dims:${dims.length}`);
   const wrapped = dims.map((d) => wrapDim(d, x.ndim));
   if (x.view_.numel === 0) return cloneOf(x);
   // One node an axis: they fuse.

@@ -1,77 +1,35 @@
 /**
  * Recurrent networks: https://docs.pytorch.org/docs/stable/nn.html#recurrent-layers
  *
- * One operator is one step of one layer: gates of the input (a product made for the whole sequence at once), the hidden state's product, the cell.
- * A layer is a node a step; a stack of layers is a loop over layers and directions. Packed sequences are the same with fewer rows at each step.
+ * A layer in one direction is one operator (`recurrent-layer.ts`) after one product that makes the input's gates of all steps; a stack is a loop over
+ * layers and directions. Cells, and packed sequences, whose steps have fewer and fewer rows, are a node a step.
  */
 import { computationDtype } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
-import { constant, type Prim } from '../graph/prim.ts';
+import type { Prim } from '../graph/prim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { fullOf } from './creation.ts';
 import { declare, overload } from './declare.ts';
 import { shapeList } from './dims.ts';
 import { dropoutOf } from './dropout.ts';
-import { matmulPrims } from './matmul.ts';
+import { type CellKind, type LayerConstants, layerOperator, stepOf } from './recurrent-layer.ts';
 import { use } from './use.ts';
 
 const page = (name: string): string => `https://docs.pytorch.org/docs/stable/generated/torch.nn.${name}.html`;
 
-export type CellKind = 'RNN_TANH' | 'RNN_RELU' | 'LSTM' | 'GRU';
-export const gateCount = { RNN_TANH: 1, RNN_RELU: 1, LSTM: 4, GRU: 3 } as const satisfies Record<CellKind, number>;
-
-interface CellConstants {
-  readonly kind: CellKind;
-  readonly bias: boolean;
-  readonly projection: boolean;
-}
-const sigmoid = (x: Prim): Prim => constant(1, x.dtype).expand(x.shape).div(x.neg().exp().add(1));
-const tanh = (x: Prim): Prim => x.scalar('tanh');
+export { type CellKind, gateCount } from './recurrent-layer.ts';
 
 /** Inputs: the input's gates, h, for LSTM c, then W_hh, and b_hh and W_hr where there are any. Outputs: h, for LSTM c. */
-const cellOperator: Operator<CellConstants> = {
+const cellOperator: Operator<LayerConstants> = {
   name: 'rnn_cell',
   body: (inputs, { constants: c }) => {
-    const rest = [...inputs];
-    const next = (): Prim => rest.shift()!;
     const wide = computationDtype(inputs[0].dtype);
-    const fromInput = next().cast(wide);
-    const h = next();
-    const cell = c.kind === 'LSTM' ? next().cast(wide) : null;
-    const product = matmulPrims(h.cast(wide), next().cast(wide).mT);
-    const fromState = c.bias ? product.add(next().cast(wide)) : product;
-    const out = (p: Prim): Prim => p.cast(inputs[0].dtype);
-    const part = (gates: Prim, i: number): Prim => {
-      const size = gates.shape[1];
-      if (typeof size !== 'number') throw new Error('internal: the hidden size is not a constant');
-      const width = size / gateCount[c.kind];
-      return gates.slice(1, i * width, width);
-    };
-    switch (c.kind) {
-      case 'RNN_TANH':
-        return [out(tanh(fromInput.add(fromState)))];
-      case 'RNN_RELU': {
-        const sum = fromInput.add(fromState);
-        return [out(sum.gt(0).where(sum, 0))];
-      }
-      case 'LSTM': {
-        const gates = fromInput.add(fromState);
-        const after = sigmoid(part(gates, 1))
-          .mul(cell!)
-          .add(sigmoid(part(gates, 0)).mul(tanh(part(gates, 2))));
-        const hidden = sigmoid(part(gates, 3)).mul(tanh(after));
-        return [out(c.projection ? matmulPrims(hidden, next().cast(wide).mT) : hidden), out(after)];
-      }
-      case 'GRU': {
-        const reset = sigmoid(part(fromInput, 0).add(part(fromState, 0)));
-        const update = sigmoid(part(fromInput, 1).add(part(fromState, 1)));
-        const fresh = tanh(part(fromInput, 2).add(reset.mul(part(fromState, 2))));
-        return [out(h.cast(wide).sub(fresh).mul(update).add(fresh))];
-      }
-      default:
-        return c.kind satisfies never;
-    }
+    const rest = inputs.map((x) => x.cast(wide));
+    const next = (): Prim => rest.shift()!;
+    const [gates, h, cell, hh] = [next(), next(), c.kind === 'LSTM' ? next() : null, next()];
+    const made = stepOf(c.kind, gates, h, cell, { hh, biasHh: c.bias ? next() : null, hr: c.projection ? next() : null });
+    return [made.h, ...(made.cell === null ? [] : [made.cell])].map((p) => p.cast(inputs[0].dtype));
   },
 };
 
@@ -92,7 +50,7 @@ function step(kind: CellKind, gates: Tensor, { h, c }: State, w: LayerWeights): 
   const inputs = [gates, h, c, w.hh, w.biasHh, w.hr].filter((t): t is Tensor => t !== null);
   const bias = w.biasHh !== null;
   const projection = w.hr !== null;
-  const constants = constantsOf(`cell:${kind}:${bias}:${projection}`, (): CellConstants => ({ kind, bias, projection }));
+  const constants = constantsOf(`cell:${kind}:${bias}:${projection}`, (): LayerConstants => ({ kind, bias, projection, backwards: false }));
   const [nextH, nextC] = record(cellOperator as never, inputs, { constants });
   return { h: nextH, c: nextC ?? null };
 }
@@ -114,16 +72,29 @@ function runLayer(
   const gates = linear(x, w.ih, w.biasIh);
   return sizes === null ? runDense(kind, gates, initial, w, backwards) : runPacked(kind, gates, initial, w, backwards, sizes);
 }
+/** Steps of one operator: longer sequences are cut, so that a program's size does not grow without bound. */
+const mostSteps = 64;
 function runDense(kind: CellKind, gates: Tensor, initial: State, w: LayerWeights, backwards: boolean): { out: Tensor; last: State } {
   const time = gates.view_.shape[0];
-  const outs = new Array<Tensor>(time);
-  let state = initial;
-  for (let i = 0; i < time; i++) {
-    const t = backwards ? time - 1 - i : i;
-    state = step(kind, use('select', gates, 0, t), state, w);
-    outs[t] = state.h;
+  const bias = w.biasHh !== null;
+  const projection = w.hr !== null;
+  const constants = constantsOf(
+    `layer:${kind}:${bias}:${projection}:${backwards}`,
+    (): LayerConstants => ({ kind, bias, projection, backwards }),
+  );
+  const outs: Tensor[] = [];
+  let { h, c } = initial;
+  for (let done = 0; done < time; done += mostSteps) {
+    const count = Math.min(mostSteps, time - done);
+    const part = rowsOf(gates, backwards ? time - done - count : done, count);
+    const inputs = [part, h, c, w.hh, w.biasHh, w.hr].filter((t): t is Tensor => t !== null);
+    const [hs, cells] = record(layerOperator as never, inputs, { constants });
+    const end = backwards ? 0 : count - 1;
+    h = use('select', hs, 0, end);
+    if (kind === 'LSTM') c = use('select', cells, 0, end);
+    outs.push(hs);
   }
-  return { out: use('stack', outs, 0), last: state };
+  return { out: outs.length === 1 ? outs[0] : use('cat', backwards ? outs.reverse() : outs, 0), last: { h, c } };
 }
 /** Rows are sorted by length, so the rows that are still (or already) there are the first ones. */
 function runPacked(

@@ -142,10 +142,7 @@ function gradientsWithSelf(
       const zeros = full(base.shape, 0, g.dtype).scatter(zero.cast(g.dtype), coords, 'add').lookup(coords);
       const alone = zero.and(zeros.eq(1));
       const others = product(start(base), alone.where(1, value), coords);
-      const source = alone.where(
-        g.mul(others.conj()).lookup(coords),
-        g.mul(result.conj()).lookup(coords).div(zero.where(1, value).conj()),
-      );
+      const source = alone.where(g.mul(others.conj()).lookup(coords), g.mul(result.conj()).lookup(coords).div(zero.where(1, value).conj()));
       return [self, source];
     }
     default:

@@ -151,9 +151,12 @@ export function viewDtype(x: Tensor, dtype: DType): Tensor {
   const to = dtype.itemsize;
   const { shape, strides } = x.view_;
   if (from === to) return viewAs(x, makeView(dtype, x.device, shape, strides), x.offset);
-  if (x.ndim === 0) throw new Error(`self.dim() cannot be 0 to view ${scalarTypeName(x.dtype)} as ${scalarTypeName(dtype)} (different element sizes)`);
+  if (x.ndim === 0)
+    throw new Error(`self.dim() cannot be 0 to view ${scalarTypeName(x.dtype)} as ${scalarTypeName(dtype)} (different element sizes)`);
   if (strides[x.ndim - 1] !== 1)
-    throw new Error(`self.stride(-1) must be 1 to view ${scalarTypeName(x.dtype)} as ${scalarTypeName(dtype)} (different element sizes), but got ${strides[x.ndim - 1]}`);
+    throw new Error(
+      `self.stride(-1) must be 1 to view ${scalarTypeName(x.dtype)} as ${scalarTypeName(dtype)} (different element sizes), but got ${strides[x.ndim - 1]}`,
+    );
   const scaled = (n: number): number => (n * from) / to;
   const last = x.ndim - 1;
   if (
@@ -270,7 +273,6 @@ export function transposeOf(x: Tensor, dim0: number, dim1: number): Tensor {
   if (x.ndim > 0) [order[a], order[b]] = [order[b], order[a]];
   return permuteOf(x, order);
 }
-
 
 /** Elements where two dims have equal indices (shifted by `offset`), as a last dim. */
 export function diagonalOf(x: Tensor, offset: number, dim1: number, dim2: number): Tensor {

@@ -1,5 +1,6 @@
 /** Pieces along a dim, as views: https://docs.pytorch.org/docs/stable/generated/torch.split.html */
 import { scalarTypeName } from '../dtype/promotion.ts';
+import { markMultiView } from '../tensor/multi-view.ts';
 import { tolist } from '../tensor/read.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { detached } from '../tensor/view-tensor.ts';
@@ -22,8 +23,7 @@ export function splitEvery(x: Tensor, size: number, dim: number): Tensor[] {
   if (size < 0) throw new Error(`split expects split_size be non-negative, but got split_size=${size}`);
   const d = wrapDim(dim, x.ndim);
   const extent = x.view_.shape[d];
-  if (size === 0 && extent !== 0)
-    throw new Error(`split_size can only be 0 if dimension size is 0, but got dimension size of ${extent}`);
+  if (size === 0 && extent !== 0) throw new Error(`split_size can only be 0 if dimension size is 0, but got dimension size of ${extent}`);
   const sizes: number[] = [];
   for (let at = 0; at < extent; at += size) sizes.push(Math.min(size, extent - at));
   return piecesOf(x, sizes.length === 0 ? [0] : sizes, d);
@@ -88,9 +88,7 @@ function splitByTensor(x: Tensor, at: Tensor, dim: number): Tensor[] {
 function fixedSplit(name: 'hsplit' | 'vsplit' | 'dsplit', x: Tensor, at: number | readonly number[]): Tensor[] {
   const least = { hsplit: 1, vsplit: 2, dsplit: 3 }[name];
   if (x.ndim < least)
-    throw new Error(
-      `torch.${name} requires a tensor with at least ${least} dimension, but got a tensor with ${x.ndim} dimensions!`,
-    );
+    throw new Error(`torch.${name} requires a tensor with at least ${least} dimension, but got a tensor with ${x.ndim} dimensions!`);
   const dim = name === 'hsplit' ? (x.ndim === 1 ? 0 : 1) : name === 'vsplit' ? 0 : 2;
   if (typeof at !== 'number') return atPositions(x, at, dim);
   const extent = x.view_.shape[dim];
@@ -112,12 +110,18 @@ const page = (name: string): string => `https://docs.pytorch.org/docs/stable/gen
 export const splitting = {
   split: declare(
     { doc: `Pieces along a dim, as views. ${page('split')}` },
-    overload('split.Tensor(Tensor self, SymInt split_size, int dim=0) -> Tensor[]', (x, size, dim) => splitEvery(x, size, dim)),
-    overload('split.sizes(Tensor self, SymInt[] split_size, int dim=0) -> Tensor[]', (x, sizes, dim) => splitSizes(x, sizes, dim)),
+    overload('split.Tensor(Tensor self, SymInt split_size, int dim=0) -> Tensor[]', (x, size, dim) =>
+      markMultiView(splitEvery(x, size, dim), 'SplitBackward0'),
+    ),
+    overload('split.sizes(Tensor self, SymInt[] split_size, int dim=0) -> Tensor[]', (x, sizes, dim) =>
+      markMultiView(splitSizes(x, sizes, dim), 'SplitWithSizesBackward0'),
+    ),
   ),
   split_with_sizes: declare(
     { doc: `Pieces of given sizes, as views. ${page('split')}` },
-    overload('split_with_sizes(Tensor self, SymInt[] split_sizes, int dim=0) -> Tensor[]', (x, sizes, dim) => splitSizes(x, sizes, dim)),
+    overload('split_with_sizes(Tensor self, SymInt[] split_sizes, int dim=0) -> Tensor[]', (x, sizes, dim) =>
+      markMultiView(splitSizes(x, sizes, dim), 'SplitWithSizesBackward0'),
+    ),
   ),
   unsafe_split: declare(
     { doc: `As \`split\`. ${page('unsafe_split')}` },
@@ -131,7 +135,9 @@ export const splitting = {
   ),
   chunk: declare(
     { doc: `At most \`chunks\` pieces along a dim. ${page('chunk')}` },
-    overload('chunk(Tensor self, int chunks, int dim=0) -> Tensor[]', (x, chunks, dim) => chunksOf(x, chunks, dim)),
+    overload('chunk(Tensor self, int chunks, int dim=0) -> Tensor[]', (x, chunks, dim) =>
+      markMultiView(chunksOf(x, chunks, dim), 'SplitBackward0'),
+    ),
   ),
   unsafe_chunk: declare(
     { doc: `As \`chunk\`. ${page('unsafe_chunk')}` },
@@ -167,7 +173,7 @@ export const splitting = {
   ),
   unbind: declare(
     { doc: `All indices of a dim, as views. ${page('unbind')}` },
-    overload('unbind.int(Tensor self, int dim=0) -> Tensor[]', (x, dim) => unbindOf(x, dim)),
+    overload('unbind.int(Tensor self, int dim=0) -> Tensor[]', (x, dim) => markMultiView(unbindOf(x, dim), 'UnbindBackward0')),
   ),
 };
 

@@ -32,7 +32,13 @@ const gammaOperator: Operator<null> = {
   gradient: ([g], [alpha, drawn]) => {
     if (g === null) return [null, null];
     const compute = computationDtype(alpha.dtype);
-    return [g.cast(compute).mul(slopeOf(alpha.cast(compute), drawn.cast(compute))).cast(alpha.dtype), null];
+    return [
+      g
+        .cast(compute)
+        .mul(slopeOf(alpha.cast(compute), drawn.cast(compute)))
+        .cast(alpha.dtype),
+      null,
+    ];
   },
 };
 const slopeOperator: Operator<null> = { name: 'standard_gamma_grad', body: ([alpha, x]) => [slopeOf(alpha, x)] };

@@ -1,7 +1,8 @@
 /** What tensors say about themselves, and the few methods that change what a handle refers to. https://docs.pytorch.org/docs/stable/tensors.html */
-import { canCast, resultType, scalarTypeName } from '../dtype/promotion.ts';
-import type { DType } from '../dtype/dtype.ts';
+
 import { truthy } from '../dtype/codec.ts';
+import type { DType } from '../dtype/dtype.ts';
+import { canCast, resultType, scalarTypeName } from '../dtype/promotion.ts';
 import { makeView } from '../shape/view.ts';
 import { item } from '../tensor/read.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -96,12 +97,13 @@ export const tensorFacts = {
     overload('fill_diagonal_(Tensor self, Scalar fill_value, bool wrap=False) -> Tensor', (x, value, wrap) => fillDiagonal(x, value, wrap)),
   ),
   set_: declare(
-    { doc: 'The handle refers to the memory of another tensor. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.set_.html', as: 'method' },
+    {
+      doc: 'The handle refers to the memory of another tensor. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.set_.html',
+      as: 'method',
+    },
     overload('set_.source_Tensor(Tensor self, Tensor source) -> Tensor', (x, source) => {
       if (x.dtype !== source.dtype)
-        throw new Error(
-          `Could not set tensor of type ${scalarTypeName(source.dtype)} to a tensor of type ${scalarTypeName(x.dtype)}`,
-        );
+        throw new Error(`Could not set tensor of type ${scalarTypeName(source.dtype)} to a tensor of type ${scalarTypeName(x.dtype)}`);
       x.storage = source.storage;
       x.view_ = makeView(source.dtype, source.device, source.view_.shape, source.view_.strides);
       x.offset = source.offset;

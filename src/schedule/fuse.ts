@@ -72,6 +72,24 @@ export function wholeOf(p: Prim, inMemory: (p: Prim) => boolean): Prim {
   return base.body.op === 'input' || dims.equal(dims.productOf(base.shape), dims.productOf(p.shape)) ? base : p;
 }
 
+/**
+ * What is written out for an operand that is no window of memory: the prim that its outermost views only reshape or permute, so that the copy's loops
+ * run along the dims of what it copies (windows of an image) and not along their joined ones, whose positions would have to be divided.
+ */
+function writtenOperand(operand: Prim): Prim {
+  let written = operand;
+  while (written.body.op === 'view') {
+    const src: Prim = written.body.srcs[0];
+    const last = src.shape[src.ndim - 1];
+    if (src.body.op !== 'view' || typeof last !== 'number' || last < shortestRow) break;
+    if (!dims.equal(dims.productOf(src.shape), dims.productOf(operand.shape)) || operandWindow(operand, (q) => q === src) === null) break;
+    written = src;
+  }
+  return written;
+}
+/** Rows shorter than this are copied faster joined than one by one. */
+const shortestRow = 16;
+
 export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
   const order = topological(outputs);
   const roots = new Set<Prim>(outputs.filter((o) => o.body.op !== 'input'));
@@ -81,7 +99,7 @@ export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
     if (p.body.op === 'dot' || p.body.op === 'library') {
       for (const operand of p.body.srcs) {
         const window = operandWindow(operand, isRoot);
-        const base = window === null ? operand : window.base;
+        const base = window === null ? writtenOperand(operand) : window.base;
         if (base.body.op !== 'input') roots.add(base);
       }
     }

@@ -98,24 +98,25 @@ export function exactQuotient(a: Dim, b: Dim): Dim | null {
 /** The term of the highest degree. */
 const leading = (d: Dim): Dim =>
   fromTerms([
-    termsOf(d).reduce((x, y) =>
-      x.atoms.length !== y.atoms.length ? (x.atoms.length > y.atoms.length ? x : y) : x.key >= y.key ? x : y,
-    ),
+    termsOf(d).reduce((x, y) => (x.atoms.length !== y.atoms.length ? (x.atoms.length > y.atoms.length ? x : y) : x.key >= y.key ? x : y)),
   ]);
 
-/** Division of polynomials, leading term by leading term: (s0 s1 - 2 s0) / (s1 - 2) is s0. */
+/** Division of polynomials, leading term by leading term, coefficients rounded down: (s0 s1 - 2 s0) / (s1 - 2) is s0. */
 function longDivision(a: Dim, b: Dim): { whole: Dim; rest: Dim } {
-  const first = leading(b);
+  const [first] = termsOf(leading(b));
   let left = a;
   let whole: Dim = 0;
   let rest: Dim = 0;
   for (let i = 0; i < 32 && left !== 0; i++) {
     const lead = leading(left);
-    const part = exactQuotient(lead, first);
-    if (part === null) {
+    const [term] = termsOf(lead);
+    const count = Math.floor(term.factor / first.factor);
+    const atoms = exactQuotient(fromTerms([{ ...term, factor: 1 }]), fromTerms([{ ...first, factor: 1 }]));
+    if (atoms === null || count === 0) {
       rest = add(rest, lead);
       left = sub(left, lead);
     } else {
+      const part = mul(atoms, count);
       whole = add(whole, part);
       left = sub(left, mul(part, b));
     }

@@ -56,8 +56,7 @@ export function parseIndex<T>(parts: readonly IndexPart<T>[], isTensor: (x: unkn
       return [{ kind: 'int', value: Number(part) }];
     }
     if (isTensor(part)) return [{ kind: 'tensor', value: part }];
-    if (Array.isArray(part) || ArrayBuffer.isView(part))
-      return [{ kind: 'list', value: part as readonly NestedIndex[] | ArrayBufferView }];
+    if (Array.isArray(part) || ArrayBuffer.isView(part)) return [{ kind: 'list', value: part as readonly NestedIndex[] | ArrayBufferView }];
     if (part === undefined) throw new TypeError("undefined is not an index; for the last index write -1, for a new dim null or 'None'");
     throw invalid(typeof part);
   });

@@ -1,5 +1,6 @@
 /** The registry of devices: one line each. A device is opened when it is first used; one that cannot be had says why. */
 import { openCpuBackend } from '../backend/cpu/device.ts';
+import { CudaBackend } from '../backend/cuda/device.ts';
 import type { Backend } from '../backend/interface.ts';
 import { NullBackend } from '../backend/null/device.ts';
 import { ReferenceBackend } from '../backend/reference/device.ts';
@@ -9,6 +10,7 @@ import { Engine } from './engine.ts';
 
 const openers: Record<string, () => Backend> = {
   cpu: openCpuBackend,
+  cuda: () => new CudaBackend(),
   wasm: () => new WasmBackend(),
   reference: () => new ReferenceBackend(),
   null: () => new NullBackend(),

@@ -7,6 +7,7 @@ import type { Operator } from '../graph/operator.ts';
 import { broadcastShapes, makeView } from '../shape/view.ts';
 import { engineOf } from './devices.ts';
 import { constantsOf, record } from './record.ts';
+import { refuseMultiView } from './multi-view.ts';
 import { writing } from './scope.ts';
 import { Tensor } from './tensor.ts';
 
@@ -26,6 +27,7 @@ function checkWritable(self: Tensor): void {
     if (self.is_leaf) throw new Error('a leaf Variable that requires grad is being used in an in-place operation.');
     throw new Error('a view of a leaf Variable that requires grad is being used in an in-place operation.');
   }
+  if (modes.grad) refuseMultiView(self);
   if (self.inference && !modes.inference && modes.grad && self.requires_grad)
     throw new Error(
       'Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update.',

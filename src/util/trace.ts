@@ -1,7 +1,7 @@
 /** Printing for the debug flag `trace`: each line names its topic; the text is built only if somebody reads it. */
-import { flags } from './flags.ts';
+import { flags, type traceTopics } from './flags.ts';
 
-export type TraceTopic = 'graph' | 'programs' | 'fusion' | 'kernels' | 'code' | 'memory' | 'profile';
+export type TraceTopic = keyof typeof traceTopics;
 
 let parsedFrom: string | null = null;
 let topics = new Set<string>();

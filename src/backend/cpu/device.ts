@@ -2,7 +2,7 @@
  * The `cpu` device: machine code for x86-64 on memory of its own, one native call a program.
  *
  * Memory is a native heap behind tracked buffers, and one arena for the temporaries of all programs. Work is done when `run` returns, so
- * reading never waits. Where there is no way to run machine code (browsers, other processors, no koffi), or when MAGPIE_ISA=wasm,
+ * reading never waits. Where there is no way to run machine code (browsers, other processors, no koffi), or when the flag `isa` is wasm,
  * `openCpuBackend` opens the WebAssembly device under this name.
  */
 import type { Buffer } from '../../graph/node.ts';
@@ -14,7 +14,6 @@ import { WasmBackend } from '../wasm/device.ts';
 import { cpuFeatures, selectIsa } from './features.ts';
 import { KernelCache } from './kernel-cache.ts';
 import { type NativeBlock, NativeHeap, nativeHeap } from './memory.ts';
-import { openOs } from './os.ts';
 import { getNumThreads } from './pool.ts';
 import { NativeExecutable, type NativeIsa } from './program.ts';
 
@@ -123,7 +122,6 @@ export class CpuBackend implements Backend {
 
 /** The native device, or WebAssembly where it cannot be had. */
 export function openCpuBackend(): Backend {
-  if (openOs().status === 'unavailable' || process.env['MAGPIE_ISA'] === 'wasm') return new WasmBackend({ name: 'cpu' });
   const isa = selectIsa();
   return isa === 'none' ? new WasmBackend({ name: 'cpu' }) : new CpuBackend({ isa });
 }

@@ -48,6 +48,7 @@ describe('cpu features', () => {
   test('MAGPIE_ISA forces the lesser and refuses what is not there', () => {
     const best = bestIsa(cpuFeatures());
     expect(selectIsa('')).toBe(best);
+    expect(selectIsa('wasm')).toBe('none');
     if (best !== 'none') expect(selectIsa('avx2')).toBe('avx2');
     if (best === 'avx2') expect(() => selectIsa('avx512')).toThrow('does not have it');
     expect(() => selectIsa('sse9')).toThrow("got 'sse9'");

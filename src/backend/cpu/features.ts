@@ -4,6 +4,7 @@
  * Never by model name: hypervisors hide features, and one family differs in what it has. A feature counts only when the operating
  * system saves its registers as well (XCR0). Tiles (AMX) also need a permission from Linux, which whoever uses them asks for.
  */
+import { flags } from '../../util/flags.ts';
 import { codeHeap, nativeHeap } from './memory.ts';
 import { openOs, requireOs } from './os.ts';
 import { IntegerAssembler } from './x64/integer.ts';
@@ -40,12 +41,13 @@ export function cpuFeatures(): CpuFeatures {
   return known;
 }
 
-/** The best instruction set that kernels are emitted for; MAGPIE_ISA chooses the lesser one. 'none' means: use WebAssembly. */
-export function selectIsa(wanted: string | undefined = process.env['MAGPIE_ISA']): Isa {
+/** The best instruction set that kernels are emitted for; the flag `isa` chooses the lesser one. 'none' means: use WebAssembly. */
+export function selectIsa(wanted: string = flags.isa): Isa {
   if (openOs().status === 'unavailable') return 'none';
   const best = bestIsa(cpuFeatures());
-  if (wanted === undefined || wanted === '') return best;
-  if (wanted !== 'avx2' && wanted !== 'avx512') throw new Error(`MAGPIE_ISA must be avx2 or avx512, got '${wanted}'`);
+  if (wanted === '') return best;
+  if (wanted === 'wasm') return 'none';
+  if (wanted !== 'avx2' && wanted !== 'avx512') throw new Error(`MAGPIE_ISA must be avx2, avx512 or wasm, got '${wanted}'`);
   if (best === 'none' || (wanted === 'avx512' && best === 'avx2'))
     throw new Error(`MAGPIE_ISA=${wanted}, but this processor does not have it`);
   return wanted;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { blockCapacity, CodeHeap, type NativeBlock, NativeHeap, OutOfMemoryError, parseBytes } from './memory.ts';
+import { blockCapacity, CodeHeap, type NativeBlock, NativeHeap, OutOfMemoryError } from './memory.ts';
 import { requireOs } from './os.ts';
 
 const MiB = 1 << 20;
@@ -135,18 +135,6 @@ describe('NativeHeap', () => {
       block.release();
       expect(() => heap.bytesAt(address, 1)).toThrow('no native memory');
     }
-  });
-
-  test('MAGPIE_MEMORY understands suffixes and refuses the rest', () => {
-    expect(['', '4096', '512K', '1.5G', '2 MiB', '1t'].map(parseBytes)).toEqual([
-      undefined,
-      4096,
-      512 << 10,
-      1.5 * 2 ** 30,
-      2 << 20,
-      2 ** 40,
-    ]);
-    expect(() => parseBytes('lots')).toThrow("got 'lots'");
   });
 });
 

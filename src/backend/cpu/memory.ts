@@ -10,6 +10,7 @@
  * Contents are not cleared. Each JS thread has its own heap (`nativeHeap()`), so nothing here locks; MAGPIE_MEMORY limits each of them.
  * Addresses are Numbers. Nothing here knows dtypes or tensors.
  */
+import { flags } from '../../util/flags.ts';
 import { type NativeOs, requireOs, roundUp } from './os.ts';
 
 /** Memory with an owner. `bytes` is what was asked for; `free` sets the address to 0, so that a second one is noticed. */
@@ -91,7 +92,7 @@ export class NativeHeap {
 
   constructor(options: { readonly limit?: number; readonly os?: NativeOs } = {}) {
     this.#os = options.os ?? requireOs();
-    this.#limit = options.limit ?? parseBytes(process.env['MAGPIE_MEMORY'] ?? '') ?? Infinity;
+    this.#limit = options.limit ?? flags.memory;
   }
 
   /** A block of at least so many bytes at a multiple of 64. Not cleared. */
@@ -366,14 +367,6 @@ export class CodeHeap {
     this.#arenas.push({ address, view: new Uint8Array(this.#os.view(address, size)), free: [{ start: address, end: address + size }] });
     return this.#takePages(bytes);
   }
-}
-
-/** "512M", "1.5G", "4GiB" or a plain number of bytes; undefined when empty. */
-export function parseBytes(text: string): number | undefined {
-  if (text.trim() === '') return undefined;
-  const match = /^\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*$/i.exec(text);
-  if (!match) throw new Error(`MAGPIE_MEMORY must be a number of bytes with an optional suffix K, M, G or T, got '${text}'`);
-  return Math.floor(Number(match[1]) * 1024 ** ' KMGT'.indexOf(match[2].toUpperCase() || ' '));
 }
 
 type ThreadHeaps = { data?: NativeHeap; code?: CodeHeap };

@@ -219,11 +219,13 @@ describe('one pool per process', () => {
   /** A second copy of the package in plain JS, for Node itself. */
   async function compileCopy(): Promise<string> {
     const { default: ts } = await import('typescript');
-    const files = ['os.ts', 'memory.ts', 'pool.ts', 'pool-code.ts', 'x64/integer.ts', 'x64/registers.ts', 'x64/code-buffer.ts'];
-    fs.mkdirSync(path.join(folder, 'x64'), { recursive: true });
+    const names = ['os', 'memory', 'pool', 'pool-code', 'x64/integer', 'x64/registers', 'x64/code-buffer'];
+    const files = ['util/flags.ts', ...names.map((name) => `backend/cpu/${name}.ts`)];
+    fs.mkdirSync(path.join(folder, 'backend/cpu/x64'), { recursive: true });
+    fs.mkdirSync(path.join(folder, 'util'), { recursive: true });
     fs.writeFileSync(path.join(folder, 'package.json'), '{"type":"module"}');
     for (const file of files) {
-      const source = fs.readFileSync(path.join(import.meta.dirname, file), 'utf8');
+      const source = fs.readFileSync(path.join(import.meta.dirname, '../..', file), 'utf8');
       const { outputText } = ts.transpileModule(source, {
         compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, rewriteRelativeImportExtensions: true },
       });
@@ -232,8 +234,8 @@ describe('one pool per process', () => {
     fs.writeFileSync(
       path.join(folder, 'job.js'),
       `import { isMainThread, parentPort } from 'node:worker_threads';
-       import { codeHeap, nativeHeap } from './memory.js';
-       import { getNumThreads, NativeProgram } from './pool.js';
+       import { codeHeap, nativeHeap } from './backend/cpu/memory.js';
+       import { getNumThreads, NativeProgram } from './backend/cpu/pool.js';
        // for (; rsi < rdx; rsi++) ((u32*)args[0])[rsi]++
        const [fn] = codeHeap().install([Uint8Array.of(0x48,0x8b,0x07, 0x48,0x39,0xd6, 0x7d,0x08, 0xff,0x04,0xb0, 0x48,0xff,0xc6, 0xeb,0xf3, 0xc3)]);
        const heap = nativeHeap(), n = 500, data = heap.alloc(n * 4), args = heap.alloc(8);
@@ -302,6 +304,6 @@ describe('one pool per process', () => {
       });
     }
     const refused = spawnSync(process.execPath, [job], { env: { ...process.env, MAGPIE_THREADS: 'many' }, encoding: 'utf8' });
-    expect(refused.stderr).toContain('MAGPIE_THREADS: expected a positive number of threads');
+    expect(refused.stderr).toContain("MAGPIE_THREADS must be a number, got 'many'");
   }, 60_000);
 });

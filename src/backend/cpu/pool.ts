@@ -9,6 +9,7 @@
  *
  * A program is split into the same tiles whatever the number of threads, so results do not depend on it.
  */
+import { flags } from '../../util/flags.ts';
 import { type NativeBlock, nativeHeap } from './memory.ts';
 import { type NativeFunction, type NativeOs, requireOs, roundUp } from './os.ts';
 import {
@@ -189,9 +190,7 @@ function newStartBlock(os: NativeOs, controlAddress: number): number {
 }
 
 function defaultThreads(os: NativeOs): number {
-  const wanted = process.env['MAGPIE_THREADS'];
-  if (wanted === undefined || wanted === '') return os.availableCores();
-  return checkThreads(Number(wanted), 'MAGPIE_THREADS');
+  return flags.threads === 0 ? os.availableCores() : checkThreads(flags.threads, 'MAGPIE_THREADS');
 }
 
 function checkThreads(count: number, what: string): number {

@@ -50,7 +50,7 @@ export interface Driver {
   /** Pinned host memory, to the end of the process. */
   pinned(bytes: number): NativeMemory;
   /** Host memory for launch parameters. */
-  hostMemory(bytes: number): NativeMemory;
+  hostMemory(bytes: number): NativeMemory & { free(): void };
   upload(address: number, source: Uint8Array | number, bytes: number): void;
   download(target: Uint8Array | number, address: number, bytes: number): void;
   copy(target: number, source: number, bytes: number): void;
@@ -60,6 +60,7 @@ export interface Driver {
   launch(launch: Launch, label: string): void;
   synchronize(): void;
   event(): number;
+  releaseEvent(event: number): void;
   record(event: number): void;
   waitFor(event: number): void;
   elapsed(from: number, to: number): number;
@@ -117,6 +118,7 @@ function bind() {
     streamCreate: func('cuStreamCreate', out(handle), 'uint32_t'),
     streamSynchronize: func('cuStreamSynchronize', handle),
     eventCreate: func('cuEventCreate', out(handle), 'uint32_t'),
+    eventDestroy: func('cuEventDestroy_v2', handle),
     eventRecord: func('cuEventRecord', handle, handle),
     eventSynchronize: func('cuEventSynchronize', handle),
     eventElapsed: func('cuEventElapsedTime', out('float'), handle, handle),
@@ -211,7 +213,11 @@ export function openDriver(index = 0): Driver {
     },
     hostMemory(bytes) {
       const pointer: unknown = koffi.alloc('uint8_t', bytes);
-      return { address: Number(koffi.address(pointer as never)), bytes: new Uint8Array(koffi.view(pointer as never, bytes)) };
+      return {
+        address: Number(koffi.address(pointer as never)),
+        bytes: new Uint8Array(koffi.view(pointer as never, bytes)),
+        free: () => koffi.free(pointer as never),
+      };
     },
     upload(address, source, bytes) {
       const code: number = typeof source === 'number' ? b.uploadFrom(address, source, bytes, stream) : b.uploadBytes(address, source, bytes, stream);
@@ -235,6 +241,7 @@ export function openDriver(index = 0): Driver {
     },
     synchronize,
     event: () => answer((o) => b.eventCreate(o, 0), 'cuEventCreate'),
+    releaseEvent: (event) => check(b.eventDestroy(event), 'cuEventDestroy'),
     record: (event) => check(b.eventRecord(event, stream), 'cuEventRecord'),
     waitFor: (event) => check(b.eventSynchronize(event), 'while waiting for the device'),
     elapsed: (from, to) => answer((o) => b.eventElapsed(o, from, to), 'cuEventElapsedTime'),

@@ -60,11 +60,11 @@ export function findLibrary(name: string): readonly string[] {
   );
 }
 
-/** Opens the first that loads: by these names, then wherever it is found. */
+/** Opens the first that loads: wherever it is found, then by these names; the driver, which is the system's own, by name first. */
 export function openLibrary(name: string, sonames: readonly string[] = []): { readonly library: Library; readonly path: string } | { readonly reason: string } {
   const koffi = requireKoffi();
   const reasons: string[] = [];
-  for (const path of [...findLibrary(name), ...sonames]) {
+  for (const path of name === 'libcuda' ? [...sonames, ...findLibrary(name)] : [...findLibrary(name), ...sonames]) {
     try {
       return { library: koffi.load(path), path };
     } catch (error) {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Allocator } from './allocator.ts';
 import type { KernelSource } from './runtime.ts';
-import { parseMemorySize, reservedBytes, WasmRuntime } from './runtime.ts';
+import { reservedBytes, WasmRuntime } from './runtime.ts';
 
 /** A small deterministic generator. */
 function random(seed: number): (below: number) => number {
@@ -173,9 +173,5 @@ describe('the runtime', () => {
     runtime.run(program);
     runtime.run({ ...program, scratchBytes: 5000 });
     expect([...runtime.views.i32.subarray(out / 4, out / 4 + 52)]).toEqual([...new Array(10).fill(4), ...new Array(40).fill(2), 0, 0]);
-  });
-
-  test('sizes with suffixes', () => {
-    expect(['123', '4K', '512m', '1.5G', '2GiB', 'much'].map(parseMemorySize)).toEqual([123, 4096, 2 ** 29, 1.5 * 2 ** 30, 2 ** 31, null]);
   });
 });

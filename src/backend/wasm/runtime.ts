@@ -7,6 +7,7 @@
  * A program is stages of tasks: tasks of one stage are independent, stages run in order. Here one thread runs everything. Work is handed
  * out in pieces of `grain` all the same: V8 runs new code in its baseline tier and can swap the optimized code in only between two calls.
  */
+import { flags } from '../../util/flags.ts';
 import { Allocator, type AllocatorStatistics } from './allocator.ts';
 import { ModuleBuilder } from './encoder.ts';
 import type { WasmMemory } from './engine.ts';
@@ -16,19 +17,6 @@ const pageSize = 65536;
 const addressLimit = 65535 * pageSize;
 /** Below this address nothing is allocated: 0 is no address, and a small offset added to one below it cannot wrap (see emit.ts). */
 export const reservedBytes = 4096;
-
-/** Bytes of `512M`, `3.5G`, `1000000`; null when it isn't a size. */
-export function parseMemorySize(text: string): number | null {
-  const match = /^\s*(\d+(?:\.\d+)?)\s*([kmg]?)i?b?\s*$/i.exec(text);
-  if (match === null) return null;
-  const unit = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }[match[2].toLowerCase()] ?? 1;
-  return Math.floor(Number(match[1]) * unit);
-}
-
-function environmentLimit(): number {
-  const text = typeof process === 'object' ? process.env['MAGPIE_MEMORY'] : undefined;
-  return (text === undefined ? null : parseMemorySize(text)) ?? addressLimit;
-}
 
 /** Runs grid indices [begin, end) with the argument block at `args` and private memory at `scratch`. */
 export type KernelFunction = (args: number, begin: number, end: number, scratch: number) => void;
@@ -80,7 +68,7 @@ export class WasmRuntime {
   #scratchBytes = 0;
 
   constructor(options: RuntimeOptions = {}) {
-    const limit = Math.min(options.limit ?? environmentLimit(), addressLimit);
+    const limit = Math.min(options.limit ?? flags.memory, addressLimit);
     this.shared = options.shared ?? false;
     this.#maximumPages = Math.max(1, Math.floor(limit / pageSize));
     const initial = Math.min(16, this.#maximumPages);

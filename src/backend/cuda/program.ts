@@ -1,0 +1,437 @@
+/**
+ * A plan on the card: its kernels in order on one stream, from the second run on as one CUDA graph.
+ *
+ * Everything that changes from run to run lies in the argument words, one buffer on the device that is brought up to date by one copy before
+ * the launch; so a graph is replayed without touching its nodes. Only cuBLAS takes addresses by value: a graph belongs to the addresses of
+ * its operands (and to the symbols, which settle the grids), and a few graphs are kept. Host steps run between two segments, their operands
+ * copied down and their results up. Steps of one stage do not run side by side yet.
+ */
+import { bfloat16, type DType, type DTypeName, float8_e4m3fn, float8_e5m2, float16, float32 } from '../../dtype/dtype.ts';
+import { decomposeKernel } from '../../kernel/decompose.ts';
+import { type Kernel, localOffset } from '../../kernel/ir.ts';
+import { lowerKernel } from '../../kernel/lower.ts';
+import { printKernel } from '../../kernel/print.ts';
+import { elementSizes } from '../../kernel/vector-ir.ts';
+import { accessOf, gridCount, type HostStep, type KernelStep, type MatmulStep, type ProgramPlan, type Step } from '../../schedule/plan.ts';
+import * as dims from '../../shape/dim.ts';
+import { trace, tracing } from '../../util/trace.ts';
+import { ProgramArguments } from '../arguments.ts';
+import { renderKernel } from '../clike/render.ts';
+import { runHostStep } from '../host-step.ts';
+import type { Bindings, Executable } from '../interface.ts';
+import { PreparedKernels } from '../kernel-key.ts';
+import { legalizeMatmuls } from '../legalize-matmul.ts';
+import type { TrackedBuffer } from '../tracked-memory.ts';
+import type { Cublas } from './cublas.ts';
+import { cuda, mostSharedLocals, mostThreads, teamThreads } from './dialect.ts';
+import type { Driver, Launch } from './driver.ts';
+import type { CudaKernel, CudaKernels } from './kernel-cache.ts';
+import { type CudaMatmul, matmulName, matmulSource, matmulWords, mostBatchDims, planProduct, typesOf } from './matmul.ts';
+import type { CudaBlock } from './memory.ts';
+import { matmulSettings } from './settings.ts';
+
+/** What a program needs of its device. */
+export interface CudaContext {
+  readonly driver: Driver;
+  readonly kernels: CudaKernels;
+  readonly cublas: () => Cublas | null;
+  reserveArena(bytes: number): number;
+  /** Scratch memory that all programs share. */
+  reserveScratch(bytes: number): number;
+  take(bytes: number): CudaBlock;
+  release(block: CudaBlock): void;
+  upload(address: number, bytes: Uint8Array): void;
+  download(bytes: Uint8Array, address: number): void;
+}
+
+/** One launch: of a kernel, or of a product that cuBLAS may take. */
+interface Work {
+  readonly index: number;
+  readonly label: string;
+  readonly launch: Launch;
+  readonly product: CudaMatmul | null;
+}
+interface Segment {
+  readonly works: readonly Work[];
+  readonly hosts: readonly HostStep[];
+}
+interface RecordedGraph {
+  readonly key: readonly number[];
+  readonly graph: number;
+}
+
+const nativeRound: ReadonlySet<DTypeName> = new Set((Object.keys(elementSizes) as DTypeName[]).filter((name) => name !== 'bool'));
+const matmulDtypes: ReadonlySet<DType> = new Set([float32, bfloat16, float16, float8_e4m3fn, float8_e5m2]);
+const parameterBytes = 64;
+const keptGraphs = 8;
+/** Captures that were of no use, after which a program is launched kernel by kernel for good. */
+const mostWasted = 64;
+/** Elements of a flat grid that a team takes when there are plenty, and when there are few. */
+const [roomyGrain, smallGrain] = [64, 16];
+
+const labelOf = (step: Step): string =>
+  step.kind === 'kernel' ? `${step.kernel.name} [${step.place}]` : `${step.kind === 'matmul' ? 'product' : step.fn.name} [${step.place}]`;
+
+export class CudaExecutable implements Executable {
+  readonly #context: CudaContext;
+  readonly #plan: ProgramPlan;
+  readonly #steps: readonly Step[];
+  readonly #keys: readonly string[];
+  readonly #arguments: ProgramArguments;
+  /** The words: here, as they are on the device, and there. */
+  readonly #words: Uint8Array;
+  readonly #sent: Uint8Array;
+  readonly #device: CudaBlock;
+  readonly #parameters: ReturnType<Driver['hostMemory']>;
+  /** Products that cuBLAS has refused. */
+  readonly #refused = new Set<number>();
+  #kernels: (CudaKernel | null)[] = [];
+  #fresh = true;
+  #wide = false;
+  #segments: Segment[] | null = null;
+  #scratchBytes = 0;
+  #scratch = 0;
+  #graphs: RecordedGraph[] = [];
+  #seen: number[] | null = null;
+  #wasted = 0;
+
+  constructor(plan: ProgramPlan, context: CudaContext) {
+    this.#context = context;
+    this.#plan = legalizeMatmuls(plan, { float32: matmulDtypes, batchDims: mostBatchDims });
+    const prepared = new PreparedKernels((kernel) => decomposeKernel(kernel, undefined, { nativeRound }));
+    const keys: string[] = [];
+    this.#steps = this.#plan.steps.map((step, i) => {
+      if (step.kind !== 'kernel') return step;
+      const { key, kernel } = prepared.of(step.kernel);
+      keys[i] = key;
+      return { ...step, kernel };
+    });
+    this.#keys = keys;
+    this.#arguments = new ProgramArguments(this.#plan, matmulWords, planProduct);
+    this.#compile();
+    const { bytes } = this.#arguments;
+    this.#words = new Uint8Array(bytes);
+    this.#sent = new Uint8Array(bytes);
+    this.#arguments.attach(this.#words);
+    this.#device = context.take(bytes);
+    this.#parameters = context.driver.hostMemory(Math.max(1, this.#steps.length) * parameterBytes);
+  }
+
+  run(bindings: Bindings): void {
+    const { externals, outputs, symbols, scalars } = bindings;
+    const args = this.#arguments;
+    if (this.#segments === null || !args.isSpecializedFor(symbols)) this.#specialize(symbols);
+    this.#bind(externals, outputs);
+    args.bindScalars(scalars);
+    if (args.isWide && !this.#wide) {
+      this.#wide = true;
+      this.#compile();
+      this.#specialize(symbols);
+      this.#bind(externals, outputs);
+    }
+    this.#send();
+    const segments = this.#segments!;
+    const [only] = segments;
+    if (tracing('profile')) this.#profile(bindings);
+    else if (segments.length === 1 && only.hosts.length === 0) this.#runWhole(only.works, symbols);
+    else
+      for (const { works, hosts } of segments) {
+        this.#launchAll(works);
+        for (const step of hosts) this.#runHost(step, bindings);
+      }
+  }
+
+  dispose(): void {
+    this.#dropGraphs();
+    if (this.#device.address === 0) return;
+    // Parameters are copied at the launch; nothing that was launched reads them.
+    this.#parameters.free();
+    this.#context.release(this.#device);
+  }
+
+  listing(): string {
+    return this.#steps
+      .map((step, i) => {
+        const head = `step ${i}, stage ${this.#plan.stages[i]}: ${step.place}\n`;
+        if (step.kind === 'host') return `${head}host function ${step.fn.name}\n`;
+        if (step.kind === 'matmul') {
+          const size = [...step.batch, step.m, step.n, step.k].map(dims.keyOf).join(' x ');
+          return `${head}product [${size}] of ${step.a.dtype} and ${step.b.dtype} into ${step.c.dtype}\n`;
+        }
+        return `${head}${printKernel(step.kernel)}${this.#sourceOf(step.kernel, nameOf(step.kernel), false)}`;
+      })
+      .join('\n');
+  }
+
+  // ---- code
+
+  #sourceOf(kernel: Kernel, name: string, withPrelude: boolean): string {
+    const vector = lowerKernel(kernel, { lanes: 16, laneIndexType: this.#wide ? 'i64' : 'i32' });
+    return `${withPrelude ? cuda.prelude : ''}${renderKernel(vector, cuda, name)}`;
+  }
+
+  #compile(): void {
+    this.#dropGraphs();
+    const { kernels } = this.#context;
+    this.#kernels = this.#steps.map((step, i) => {
+      if (step.kind !== 'kernel') return null;
+      const name = nameOf(step.kernel);
+      return kernels.get({ key: `${this.#wide ? 'wide\n' : ''}${this.#keys[i]}`, name, source: () => this.#sourceOf(step.kernel, name, true) });
+    });
+  }
+
+  #productKernel(step: MatmulStep): CudaKernel {
+    const types = typesOf(step);
+    const name = matmulName(types);
+    return this.#context.kernels.get({ key: name, name, source: () => matmulSource(types) });
+  }
+
+  // ---- launches
+
+  #specialize(symbols: ArrayLike<number>): void {
+    const args = this.#arguments;
+    args.specialize(symbols);
+    this.#segments = null;
+    this.#scratchBytes = 0;
+    const { stages } = this.#plan;
+    const order = [...this.#steps.keys()].sort((i, j) => stages[i] - stages[j] || i - j);
+    const segments: { works: Work[]; hosts: HostStep[] }[] = [{ works: [], hosts: [] }];
+    let stage = -1;
+    for (const i of order) {
+      const step = this.#steps[i];
+      // Host steps run after the kernels before them in the order of stages, and before those of later stages.
+      if (segments.at(-1)!.hosts.length > 0 && (step.kind !== 'host' || stages[i] !== stage)) segments.push({ works: [], hosts: [] });
+      stage = stages[i];
+      const segment = segments.at(-1)!;
+      if (step.kind === 'host') segment.hosts.push(step);
+      else {
+        const work = step.kind === 'matmul' ? this.#productWork(i, step) : this.#kernelWork(i, step, symbols);
+        if (work !== null) segment.works.push(work);
+      }
+    }
+    this.#segments = segments;
+  }
+
+  #productWork(index: number, step: MatmulStep): Work | null {
+    const product = this.#arguments.matmuls[index] as CudaMatmul;
+    if (product.grid.some((size) => size === 0)) return null;
+    // Our kernel is compiled only where it is needed.
+    const usesOwn = product.gemm === null || this.#context.cublas() === null;
+    const kernel = usesOwn ? this.#productKernel(step).handle : 0;
+    const parameters = this.#writeParameters(index, 0, 0);
+    return { index, label: labelOf(step), launch: { kernel, grid: product.grid, threads: mostThreads, sharedBytes: 0, parameters }, product };
+  }
+
+  #kernelWork(index: number, step: KernelStep, symbols: ArrayLike<number>): Work | null {
+    const count = gridCount(step, symbols);
+    if (count === 0) return null;
+    const { driver } = this.#context;
+    const { multiprocessors } = driver;
+    const vector = step.kernel.grid.at(-1)?.kind === 'vector';
+    const plenty = count / roomyGrain >= multiprocessors * 64;
+    const grain = vector ? (plenty ? roomyGrain : smallGrain) : 1;
+    const teams = Math.ceil(count / grain);
+    const locals = localOffset(step.kernel.buffers);
+    const shared = locals > 0 && locals <= mostSharedLocals;
+    // Blocks enough for all processors first, then larger ones.
+    let perBlock = Math.min(mostThreads / teamThreads, Math.max(2, 2 ** Math.floor(Math.log2(Math.max(1, teams / (multiprocessors * 2))))));
+    if (shared) perBlock = Math.max(1, Math.min(perBlock, Math.floor(mostSharedLocals / locals)));
+    let blocks = Math.ceil(teams / perBlock);
+    if (locals > mostSharedLocals) {
+      blocks = Math.min(blocks, multiprocessors * 8);
+      this.#scratchBytes = Math.max(this.#scratchBytes, blocks * perBlock * locals);
+    }
+    const parameters = this.#writeParameters(index, count, grain);
+    const launch: Launch = {
+      kernel: this.#kernels[index]!.handle,
+      grid: [blocks, 1, 1],
+      threads: perBlock * teamThreads,
+      sharedBytes: shared ? perBlock * locals : 0,
+      parameters,
+    };
+    return { index, label: labelOf(step), launch, product: null };
+  }
+
+  /** The kernel's parameters (argument words, count, grain, scratch memory) and pointers to them. */
+  #writeParameters(index: number, count: number, grain: number): number {
+    const { address, bytes } = this.#parameters;
+    const at = index * parameterBytes;
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at, parameterBytes);
+    const values = [this.#device.address + this.#arguments.firstWord[index] * 8, count, grain, this.#scratch];
+    values.forEach((value, i) => {
+      view.setBigUint64(i * 8, BigInt(value), true);
+      view.setBigUint64((values.length + i) * 8, BigInt(address + at + i * 8), true);
+    });
+    return address + at + values.length * 8;
+  }
+
+  #bind(externals: Bindings['externals'], outputs: Bindings['outputs']): void {
+    const args = this.#arguments;
+    // All memory is there before the first kernel runs.
+    if (this.#scratchBytes > 0) this.#bindScratch(this.#context.reserveScratch(this.#scratchBytes));
+    args.bindArena(this.#context.reserveArena(args.arenaBytes));
+    args.bindBuffers(externals, outputs);
+  }
+
+  #bindScratch(address: number): void {
+    if (address === this.#scratch) return;
+    this.#scratch = address;
+    this.#dropGraphs();
+    const { bytes } = this.#parameters;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let i = 0; i < this.#steps.length; i++) view.setBigUint64(i * parameterBytes + 24, BigInt(address), true);
+  }
+
+  /** Brings the words on the device up to date. */
+  #send(): void {
+    if (!this.#fresh && Buffer.compare(this.#words, this.#sent) === 0) return;
+    this.#context.upload(this.#device.address, this.#words);
+    this.#sent.set(this.#words);
+    this.#fresh = false;
+  }
+
+  #launchAll(works: readonly Work[]): void {
+    for (const work of works) this.#launch(work);
+  }
+
+  #launch(work: Work): void {
+    const { driver } = this.#context;
+    const { index, product } = work;
+    if (product !== null && product.gemm !== null && !this.#refused.has(index)) {
+      const cublas = this.#context.cublas();
+      if (cublas !== null) {
+        const status = cublas.run(product.gemm, this.#word(index, 0), this.#word(index, 1), this.#word(index, 2));
+        driver.statistics.launches++;
+        if (status === 0) return;
+        this.#refused.add(index);
+        trace('kernels', () => `cuBLAS refused ${work.label} with status ${status}`);
+      }
+    }
+    const kernel = work.launch.kernel !== 0 ? work.launch.kernel : this.#productKernel(this.#steps[index] as MatmulStep).handle;
+    driver.launch({ ...work.launch, kernel }, work.label);
+  }
+
+  /** Word `at` of a step's block. */
+  #word(index: number, at: number): number {
+    const { buffer, byteOffset } = this.#words;
+    const halves = new Uint32Array(buffer, byteOffset + (this.#arguments.firstWord[index] + at) * 8, 2);
+    return halves[0] + halves[1] * 2 ** 32;
+  }
+
+  // ---- graphs
+
+  #runWhole(works: readonly Work[], symbols: ArrayLike<number>): void {
+    const { driver } = this.#context;
+    // A graph of one or two kernels saves nothing.
+    if (works.length < 3 || this.#wasted > mostWasted) {
+      this.#launchAll(works);
+      return;
+    }
+    const key = this.#graphKey(works, symbols);
+    const known = this.#graphs.findIndex((g) => sameNumbers(g.key, key));
+    if (known >= 0) {
+      const [found] = this.#graphs.splice(known, 1);
+      this.#graphs.unshift(found);
+      this.#wasted = Math.max(0, this.#wasted - 1);
+      driver.launchGraph(found.graph);
+      return;
+    }
+    if (this.#seen === null || !sameNumbers(this.#seen, key)) {
+      this.#seen = key;
+      this.#wasted++;
+      this.#launchAll(works);
+      return;
+    }
+    const launched = driver.statistics.launches;
+    const graph = driver.capture(() => this.#launchAll(works));
+    driver.statistics.launches = launched;
+    this.#graphs.unshift({ key, graph });
+    if (this.#graphs.length > keptGraphs) driver.destroyGraph(this.#graphs.pop()!.graph);
+    driver.launchGraph(graph);
+  }
+
+  /** What a graph has in it besides the words: addresses that cuBLAS was given, grids, the precision of products. */
+  #graphKey(works: readonly Work[], symbols: ArrayLike<number>): number[] {
+    const key: number[] = [matmulSettings.allowTf32 ? 1 : 0, ...Array.from(symbols)];
+    for (const { index, product } of works)
+      if (product !== null && product.gemm !== null) for (let at = 0; at < 3; at++) key.push(this.#word(index, at));
+    return key;
+  }
+
+  #dropGraphs(): void {
+    for (const { graph } of this.#graphs) this.#context.driver.destroyGraph(graph);
+    this.#graphs = [];
+    this.#seen = null;
+  }
+
+  // ---- host steps, profile
+
+  #addressAndBytes(id: number, { externals, outputs, symbols }: Bindings): { readonly address: number; readonly bytes: number } {
+    const { kind, slot, size, dtype } = this.#plan.buffers[id];
+    if (kind === 'temporary') {
+      const address = this.#context.reserveArena(this.#arguments.arenaBytes) + this.#arguments.temporaryOffset(id);
+      return { address, bytes: dims.evaluate(size, symbols) * dtype.itemsize };
+    }
+    return (kind === 'external' ? externals : outputs)[slot] as TrackedBuffer<CudaBlock>;
+  }
+
+  #runHost(step: HostStep, bindings: Bindings): void {
+    const held = new Map<number, Uint8Array>();
+    runHostStep(step, bindings.symbols, (buffer) => {
+      let bytes = held.get(buffer);
+      if (bytes === undefined) {
+        const place = this.#addressAndBytes(buffer, bindings);
+        bytes = new Uint8Array(place.bytes);
+        this.#context.download(bytes, place.address);
+        held.set(buffer, bytes);
+      }
+      return bytes;
+    });
+    for (const buffer of new Set(step.outputs.map((o) => o.buffer))) {
+      const bytes = held.get(buffer);
+      if (bytes !== undefined) this.#context.upload(this.#addressAndBytes(buffer, bindings).address, bytes);
+    }
+  }
+
+  /** Kernel by kernel, each timed by two events. */
+  #profile(bindings: Bindings): void {
+    const { driver } = this.#context;
+    for (const { works, hosts } of this.#segments!) {
+      const events = works.map(() => driver.event());
+      const first = driver.event();
+      driver.record(first);
+      works.forEach((work, i) => {
+        this.#launch(work);
+        driver.record(events[i]);
+      });
+      driver.synchronize();
+      trace('profile', () => {
+        const lines = works.map((work, i) => {
+          const microseconds = driver.elapsed(i === 0 ? first : events[i - 1], events[i]) * 1000;
+          const bytes = this.#bytesOf(this.#steps[work.index], bindings);
+          return `${microseconds.toFixed(1).padStart(10)} us ${(bytes / 1e6).toFixed(3).padStart(12)} MB ${(bytes / microseconds / 1000).toFixed(1).padStart(8)} GB/s  ${work.label}`;
+        });
+        return lines.join('\n');
+      });
+      for (const event of [first, ...events]) driver.releaseEvent(event);
+      for (const step of hosts) this.#runHost(step, bindings);
+    }
+  }
+
+  /** Bytes that a step reads and writes, each buffer once and whole. */
+  #bytesOf(step: Step, bindings: Bindings): number {
+    const { reads, writes } = accessOf(step);
+    return [...new Set(reads), ...new Set(writes)].reduce((sum, id) => sum + this.#addressAndBytes(id, bindings).bytes, 0);
+  }
+}
+
+/** A name that CUDA accepts. */
+function nameOf(kernel: Kernel): string {
+  return `k_${kernel.name.replace(/[^A-Za-z0-9_]/g, '_').slice(0, 60)}`;
+}
+
+function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
