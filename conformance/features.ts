@@ -133,5 +133,9 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
   const api = JSON.parse(readFileSync(join(root, '../shared/conformance/torch-api.json'), 'utf8')) as Record<string, unknown>;
   const text = featuresText(api, readReports(root));
   writeFileSync(join(root, 'FEATURES.md'), text);
+  // The README says the same percentage (`docs/inside.test.ts` compares).
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  const share = /\*\*[\d.]+ %\*\*/;
+  writeFileSync(join(root, 'README.md'), readme.replace(share, share.exec(text)![0]));
   console.log(text.split('\n')[2]);
 }

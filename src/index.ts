@@ -7,4 +7,6 @@ export type { DType } from './dtype/dtype.ts';
 export * as nn from './nn/index.ts';
 export { Tensor } from './ops/methods.ts';
 export * as optim from './optim/index.ts';
+export type { FunctionContext } from './torch.ts';
+export { flags } from './util/flags.ts';
 export { torch };

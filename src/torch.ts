@@ -26,11 +26,40 @@ import { scalar } from './ops/scalar-argument.ts';
 import { broadcast_shapes } from './ops/shape.ts';
 import { can_cast, result_type } from './ops/tensor-facts.ts';
 import { defaultGenerator, Generator } from './random/generator.ts';
-import { engineOf, openEngines } from './tensor/devices.ts';
+import { engineOf, knownDevices, openEngines } from './tensor/devices.ts';
 import { keep } from './tensor/scope.ts';
 
 const { float64, float32, float16, bfloat16, float8_e4m3fn, float8_e5m2, int64, int32, int16, int8, uint8, bool, complex64, complex128 } =
   dtypes;
+
+/** `ctx` of a custom Function: what `forward` leaves for `backward`; any other field may be set on it too. */
+export interface FunctionContext {
+  [key: string]: unknown;
+  readonly needs_input_grad: readonly boolean[];
+  save_for_backward(...tensors: readonly (Tensor | null)[]): void;
+  /** In the order of save_for_backward; null where null was saved. */
+  readonly saved_tensors: readonly Tensor[];
+  mark_dirty(...tensors: readonly Tensor[]): void;
+  mark_non_differentiable(...tensors: readonly Tensor[]): void;
+  set_materialize_grads(value: boolean): void;
+}
+/** The base class with tensors as users see them. */
+interface AutogradFunction {
+  new (): CustomFunction;
+  forward(...args: never[]): unknown;
+  backward(ctx: never, ...grads: never[]): unknown;
+  apply<R = Tensor>(...args: readonly unknown[]): R;
+}
+
+/** A device's name, checked. Devices are strings here, and there is one of each kind: `torch.device('cuda', 0)` is 'cuda'. */
+function device(type: string, index = 0): string {
+  const [name, given] = type.split(':');
+  if (!knownDevices().includes(name))
+    throw new Error(`Expected one of ${knownDevices().sort().join(', ')} device type at start of device string: ${name}`);
+  if (index !== 0 || (given !== undefined && given !== '0'))
+    throw new RangeError(`invalid device ordinal: there is one ${name} device, with index 0`);
+  return name;
+}
 
 export const torch = {
   ...torchFunctions,
@@ -77,6 +106,12 @@ export const torch = {
   channels_last: 'channels_last',
   channels_last_3d: 'channels_last_3d',
   scalar,
+  device,
+  e: Math.E,
+  inf: Number.POSITIVE_INFINITY,
+  nan: Number.NaN,
+  pi: Math.PI,
+  newaxis: null,
   finfo: dtypes.finfo,
   iinfo: dtypes.iinfo,
   promote_types: promoteTypes,
@@ -111,7 +146,16 @@ export const torch = {
     cuda: cudaBackends,
     cpu: { get_cpu_capability: (): string => ({ avx512: 'AVX512', avx2: 'AVX2', none: 'DEFAULT' })[selectIsa()] },
   },
-  autograd: { backward, grad, Function: CustomFunction, gradcheck, gradgradcheck, set_detect_anomaly, detect_anomaly, is_anomaly_enabled },
+  autograd: {
+    backward,
+    grad,
+    Function: CustomFunction as unknown as AutogradFunction,
+    gradcheck,
+    gradgradcheck,
+    set_detect_anomaly,
+    detect_anomaly,
+    is_anomaly_enabled,
+  },
   utils: { checkpoint: { checkpoint }, data },
   /** Computes everything pending, on one device or all. */
   synchronize: (device?: string): void => {

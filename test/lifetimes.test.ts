@@ -210,3 +210,17 @@ test('what forward makes and nobody keeps is never stored', () => {
   const held = last!.outputs.filter((o) => o.size === 40).length;
   expect(held).toBe(0);
 });
+
+test('gradients that grad() returns outlive a flush at the end of backward', () => {
+  const { pendingNodes } = flags;
+  flags.pendingNodes = 6;
+  try {
+    const x = torch.ones([3], { requires_grad: true });
+    let y = x.mul(2);
+    for (let i = 0; i < 3; i++) y = y.sin().add(1);
+    const [g] = torch.autograd.grad(y, x, torch.ones([3])) as [Tensor];
+    expect(torch.isfinite(g).all().item()).toBe(true);
+  } finally {
+    flags.pendingNodes = pendingNodes;
+  }
+});

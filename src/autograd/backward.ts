@@ -9,7 +9,7 @@ import { engineOf } from '../tensor/devices.ts';
 import { record } from '../tensor/record.ts';
 import { holding } from '../tensor/scope.ts';
 import { Storage, Tensor } from '../tensor/tensor.ts';
-import { accumulate, accumulateCall, gradientCall } from './gradients.ts';
+import { accumulate, accumulateCall, gradientCall, seededBy } from './gradients.ts';
 import { anomaly, modes } from './modes.ts';
 import { type Edge, type EdgeTarget, type SavedValue, Tape } from './tape.ts';
 
@@ -189,6 +189,8 @@ export function runBackward(
   } finally {
     Object.assign(modes, before);
   }
+  // What is returned must outlive a flush at this anchor; inside another backward it is held by that one.
+  if (!stopAtCapture) for (const g of captured) if (g !== null) exposeGradient(g);
   for (const device of new Set(roots.map((r) => r.device))) engineOf(device).anchor();
   return captured;
 }
@@ -240,11 +242,7 @@ function readThrough(grad: Tensor, target: EdgeTarget): Tensor {
 
 function gradientsThrough(edge: Edge, grads: readonly (Tensor | null)[], create: boolean): readonly (Tensor | null)[] {
   const signature = edge.signature!;
-  let seeded = 0;
-  grads.forEach((g, k) => {
-    if (g !== null) seeded |= 1 << k;
-  });
-  const { plan, at, dims } = gradientCall(signature, seeded);
+  const { plan, at, dims } = gradientCall(signature, seededBy(grads));
   const saves = plan.saved;
   const inputs = new Array<Tensor>(saves.length);
   for (let i = 0; i < saves.length; i++) {
@@ -329,8 +327,8 @@ export function grad(
   });
   const found = runBackward(roots, grads, options, targets);
   found.forEach((g, i) => {
-    if (g !== null) exposeGradient(g);
-    else if (options.materialize_grads) found[i] = operators.zeros(wrt[i]);
+    if (g !== null) return;
+    if (options.materialize_grads) found[i] = operators.zeros(wrt[i]);
     else if (!options.allow_unused)
       throw new Error(
         'One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.',

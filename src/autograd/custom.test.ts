@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import torch, { nn, type Tensor } from '../index.ts';
 import type { FunctionContext } from './function.ts';
 
-const { Function, gradcheck, gradgradcheck } = torch.autograd;
+const { Function: CustomFunction, gradcheck, gradgradcheck } = torch.autograd;
 
-class ScaledSquare extends Function {
+class ScaledSquare extends CustomFunction {
   static override forward(ctx: FunctionContext, x: Tensor, factor: number): Tensor {
     ctx.save_for_backward(x);
     ctx['factor'] = factor;
@@ -39,7 +39,7 @@ describe('Function', () => {
     expect(gradcheck((a) => Wrong.apply(a, 2), x, { raise_exception: false })).toBe(false);
   });
   test('setup_context, several outputs, materialized gradients, non-differentiable outputs', () => {
-    class MinMax extends Function {
+    class MinMax extends CustomFunction {
       static override forward(x: Tensor): Tensor[] {
         return [x.amin(), x.amax(), x.argmax()];
       }

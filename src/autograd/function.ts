@@ -92,7 +92,6 @@ export class Function {
     );
   }
   /** Calls `forward` and records the call. Returns what `forward` returns. */
-  // biome-ignore lint/complexity/noThisInStatic: the class that is called says which forward and backward.
   static apply<R = Tensor>(...args: readonly unknown[]): R {
     // biome-ignore lint/complexity/noThisInStatic: as above.
     return applyFunction(this as unknown as FunctionClass, args) as R;

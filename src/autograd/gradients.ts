@@ -11,8 +11,19 @@ import { type Constants, constantsOf } from '../tensor/record.ts';
 
 const plans = new Map<string, GradientPlan>();
 
-/** The gradient of a call, for the outputs in `seeded` (bit mask). */
-export function gradientPlan(signature: Signature, seeded: number): GradientPlan {
+/** Which outputs got a gradient: a bit mask, or text of noughts and ones where they are too many for one. */
+export type Seeded = number | string;
+const mostBits = 31;
+export function seededBy(grads: readonly unknown[]): Seeded {
+  if (grads.length > mostBits) return grads.map((g) => (g === null ? '0' : '1')).join('');
+  let mask = 0;
+  for (let k = 0; k < grads.length; k++) if (grads[k] !== null) mask |= 1 << k;
+  return mask;
+}
+const isSeeded = (seeded: Seeded, k: number): boolean => (typeof seeded === 'string' ? seeded[k] === '1' : (seeded & (1 << k)) !== 0);
+
+/** The gradient of a call, for the outputs in `seeded`. */
+export function gradientPlan(signature: Signature, seeded: Seeded): GradientPlan {
   const key = `${signature.pattern}:${seeded}`;
   let plan = plans.get(key);
   if (plan === undefined) {
@@ -21,7 +32,7 @@ export function gradientPlan(signature: Signature, seeded: number): GradientPlan
       signature.inputs,
       { constants: signature.constants, dims: signature.dims },
       signature.needs!,
-      signature.outs.map((_, k) => (seeded & (1 << k)) !== 0),
+      signature.outs.map((_, k) => isSeeded(seeded, k)),
     );
     plans.set(key, plan);
   }
@@ -34,9 +45,9 @@ interface GradientCall {
   readonly at: readonly number[];
   readonly dims: readonly number[];
 }
-const calls = new WeakMap<Signature, Map<number, GradientCall>>();
+const calls = new WeakMap<Signature, Map<Seeded, GradientCall>>();
 
-export function gradientCall(signature: Signature, seeded: number): GradientCall {
+export function gradientCall(signature: Signature, seeded: Seeded): GradientCall {
   let bySeed = calls.get(signature);
   if (bySeed === undefined) {
     bySeed = new Map();

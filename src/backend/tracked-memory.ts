@@ -51,6 +51,8 @@ export interface TrackedStatistics {
 export interface BlockOwner<Block> {
   release(block: Block): void;
   available(): number;
+  /** Bytes between two sweeps that are nothing to a device with much memory; default 0, so that the flag alone decides. */
+  readonly roomyBytes?: number;
   /** Lets go of memory that is kept only for speed (the arena between two programs). */
   giveBack(): void;
 }
@@ -111,6 +113,8 @@ export class TrackedMemory<Block extends MemoryBlock> {
     tracked.tracking = null;
     tracked.address = 0;
     this.#finalizers.unregister(tracking);
+    // What is freed by hand will not be found as garbage.
+    this.#sinceSweep = Math.max(0, this.#sinceSweep - Math.max(tracking.bytes, leastWeight));
     this.#release(tracking);
   }
 
@@ -118,7 +122,7 @@ export class TrackedMemory<Block extends MemoryBlock> {
   noteAllocation(bytes: number): void {
     this.#sinceSweep += Math.max(bytes, leastWeight);
     // What was alive after the last sweep: what came since may be garbage itself.
-    if (this.#sinceSweep > Math.max(flags.sweepBytes, this.#sweptLive)) this.sweep();
+    if (this.#sinceSweep > Math.max(flags.sweepBytes, this.#owner.roomyBytes ?? 0, this.#sweptLive)) this.sweep();
   }
 
   /** Frees every block whose key nobody holds; the number of bytes found. */

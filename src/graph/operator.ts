@@ -93,6 +93,7 @@ const recomputable = (p: Prim): boolean => {
     case 'pad':
     case 'complex':
     case 'part':
+    case 'after':
       return true;
     default:
       return false;

@@ -58,7 +58,9 @@ export type PrimBody =
   | { readonly op: 'result'; readonly srcs: readonly [Prim]; readonly index: number }
   /** A complex number of two reals, and back. `schedule/complex.ts` replaces all complex prims by pairs before fusion. */
   | { readonly op: 'complex'; readonly srcs: readonly [Prim, Prim] }
-  | { readonly op: 'part'; readonly part: 'real' | 'imag'; readonly srcs: readonly [Prim] };
+  | { readonly op: 'part'; readonly part: 'real' | 'imag'; readonly srcs: readonly [Prim] }
+  /** The first source, but what reads it is computed only when the second is in memory: independent parts of a large result one after the other. */
+  | { readonly op: 'after'; readonly srcs: readonly [Prim, Prim] };
 
 export interface PrimType {
   readonly shape: readonly Dim[];
@@ -153,6 +155,10 @@ export class Prim {
   where(yes: Operand, no: Operand): Prim {
     const like = yes instanceof Prim ? yes : no instanceof Prim ? no : this;
     return scalarPrim('select', [this, toPrim(yes, like), toPrim(no, like)]);
+  }
+  /** This, for whoever should wait until `other` has been computed (its memory is then free for more). */
+  after(other: Prim): Prim {
+    return new Prim({ op: 'after', srcs: [this, other] }, this.shape, this.dtype);
   }
   cast(dtype: DType): Prim {
     if (dtype === this.dtype) return this;

@@ -304,6 +304,8 @@ function gradientsOf(out: Prim, g: Prim): (Prim | null)[] {
         return piece;
       });
     }
+    case 'after':
+      return [g, null];
     case 'complex':
       return [g.real, g.imag];
     case 'part':

@@ -49,5 +49,6 @@ export function paddingMask(attention_mask: Tensor, start: number, end: number):
 
 /** `[1, count]`, int64: data, not a computation, so that a program does not depend on the position. */
 export function positionsFrom(position: number, count: number, device: string): Tensor {
-  return tensor(BigInt64Array.from({ length: count }, (_, i) => BigInt(position + i)), { device }).view(1, count) as Tensor;
+  const positions = tensor(BigInt64Array.from({ length: count }, (_, i) => BigInt(position + i)), { device }) as Tensor;
+  return positions.view(1, count);
 }

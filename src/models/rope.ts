@@ -2,7 +2,8 @@
  * Rotary position embeddings: pairs of channels (i, i + half) turn by position times a frequency of their own.
  *
  * The frequencies come from the config in transformers' forms, with the scalings `linear` and `llama3`; others are refused by name. A table
- * of angles that are negative in its first half makes the rotation three operators: x cos + roll(x, half) sin.
+ * of angles that are negative in its first half makes the rotation x cos + swapped(x) sin, where the swap of
+ * the halves is a flip: it becomes part of the kernel that multiplies, where `cat` and `roll` would copy.
  *
  * RoFormer (https://arxiv.org/abs/2104.09864); llama3: https://huggingface.co/docs/transformers/internal/rope_utils
  */
@@ -107,5 +108,7 @@ export class RotaryEmbedding {
 
 /** Turns `x` `[batch, heads, length, headDim]`. */
 export function rotate(x: Tensor, { cos, sin }: Rotation): Tensor {
-  return x.mul(cos).add(x.roll(x.size(-1) / 2, -1).mul(sin));
+  const half = x.size(-1) / 2;
+  const swapped = x.unflatten(-1, [2, half]).flip(-2).flatten(-2);
+  return x.mul(cos).add(swapped.mul(sin));
 }

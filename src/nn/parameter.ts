@@ -6,6 +6,11 @@ import { fromBytes } from '../ops/creation.ts';
 import type { Tensor } from '../ops/methods.ts';
 
 const parameters = new WeakSet<object>();
+const inspect = Symbol.for('nodejs.util.inspect.custom');
+
+function parameterText(this: Tensor): string {
+  return `Parameter containing:\n${this.toString()}`;
+}
 
 export type Parameter = Tensor;
 interface ParameterClass {
@@ -17,6 +22,7 @@ export const isParameter = (x: unknown): x is Parameter => typeof x === 'object'
 function makeParameter(data: Tensor, requires_grad = true): Parameter {
   const out = data.detach() as Tensor;
   parameters.add(out);
+  Object.defineProperty(out, inspect, { value: parameterText, configurable: true });
   return out.requires_grad_(requires_grad);
 }
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html */

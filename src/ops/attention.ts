@@ -8,6 +8,8 @@ import * as dimsOf from '../shape/dim.ts';
 import { broadcastShapes } from '../shape/view.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { flags } from '../util/flags.ts';
+import { blockedAttention, blockedAttentionGradient, blockRows } from './attention-blocks.ts';
 import { multiHeadAttention } from './attention-heads.ts';
 import { declare, overload } from './declare.ts';
 import { checkProbability, drawMask } from './dropout.ts';
@@ -22,6 +24,8 @@ interface AttentionConstants {
   readonly groups: boolean;
   readonly dropout: boolean;
   readonly compute: DType;
+  /** Queries a block, where the scores would be large; else 0. */
+  readonly rows: number;
 }
 /** softmax(q k^T scale + mask) v. The definition; devices may have a kernel that never writes the scores. With dropout the last input says what is kept. */
 const attentionOperator: Operator<AttentionConstants> = {
@@ -32,6 +36,7 @@ const attentionOperator: Operator<AttentionConstants> = {
     const k = c.groups ? repeatHeads(k0, q) : k0;
     const v = c.groups ? repeatHeads(v0, q) : v0;
     const mask = c.mask === 'none' ? undefined : inputs[3];
+    if (c.rows > 0) return [blockedAttention(q, k, v, mask, scale, c)];
     if (!c.dropout) {
       const scores = matmulPrims(q, k.mT).cast(c.compute).mul(scale);
       return [matmulPrims(maskedSoftmax(scores, mask, c).cast(v.dtype), v)];
@@ -42,8 +47,21 @@ const attentionOperator: Operator<AttentionConstants> = {
     const weights = maskedSoftmax(scores, mask, c).mul(inputs[inputs.length - 1].div(keep));
     return [matmulPrims(weights, v.cast(c.compute)).cast(v.dtype)];
   },
-  gradient: ([g], inputs, [out]) => (g === null ? inputs.map(() => null) : attentionGradient(g, inputs, out)),
+  gradient: ([g], inputs, [out], { constants: c, params: [scale] }) => {
+    if (g === null) return inputs.map(() => null);
+    return c.rows > 0 ? blockedGradient(g, inputs, out, scale, c) : attentionGradient(g, inputs, out);
+  },
 };
+/** Heads that share keys and values add their gradients up. */
+function blockedGradient(g: Prim, inputs: readonly Prim[], out: Prim, scale: Prim, c: AttentionConstants): readonly (Prim | null)[] {
+  const [q, k0, v0] = inputs;
+  const mask = c.mask === 'none' ? undefined : inputs[3];
+  const k = c.groups ? repeatHeads(k0, q) : k0;
+  const v = c.groups ? repeatHeads(v0, q) : v0;
+  const grads = blockedAttentionGradient(g, [q, k, v], mask, scale, out, c);
+  const shared = (grad: Prim, repeated: Prim, like: Prim): Prim => (c.groups ? vjp([[repeated, grad]], [like])[0]! : grad);
+  return [grads.q, shared(grads.k, k, k0), shared(grads.v, v, v0), ...(mask === undefined ? [] : [grads.mask])];
+}
 function maskedSoftmax(scores: Prim, mask: Prim | undefined, c: AttentionConstants): Prim {
   const n = scores.ndim;
   let s = scores;
@@ -138,9 +156,11 @@ function attentionOf(
   const factor = scale ?? 1 / Math.sqrt(a[a.length - 1]);
   const compute = computationDtype(q.dtype);
   const kind = mask === null ? 'none' : mask.dtype.kind === 'bool' ? 'bool' : 'float';
+  const pairs = batch.reduce((n, d) => n * d, 1);
+  const rows = dropout > 0 ? 0 : blockRows(pairs, a[a.length - 2], b[b.length - 2], compute.itemsize, flags.attentionBytes);
   const constants = constantsOf(
-    `sdpa:${causal}:${kind}:${groups}:${dropout > 0}:${compute.name}`,
-    (): AttentionConstants => ({ causal, mask: kind, groups, dropout: dropout > 0, compute }),
+    `sdpa:${causal}:${kind}:${groups}:${dropout > 0}:${compute.name}:${rows}`,
+    (): AttentionConstants => ({ causal, mask: kind, groups, dropout: dropout > 0, compute, rows }),
   );
   const inputs = [q, k, v, ...(mask === null ? [] : [mask])];
   if (dropout > 0) inputs.push(drawMask([...batch, a[a.length - 2], b[b.length - 2]], compute, 1 - dropout, q.device));

@@ -21,7 +21,9 @@ export function copyInto(self: Tensor, value: Tensor): Tensor {
   const here = toTensor(value, { dtype: self.dtype, device: self.device });
   const fits =
     here.view_.shape.length <= self.ndim && broadcastShapes(self.view_.shape, here.view_.shape)!.join() === self.view_.shape.join();
-  if (modes.grad && fits && self.requires_grad && !self.is_leaf)
+  // A write to a part of the memory is on the tape as such; one to all of it would forget what was there.
+  const whole = self.view_.numel * self.dtype.itemsize === self.storage.nbytes();
+  if (modes.grad && fits && whole && self.requires_grad && !self.is_leaf)
     return writeInto(self, () => record(overwriteOperator as never, [self, here])[0]);
   assign(self, here);
   return self;

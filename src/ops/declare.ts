@@ -1,6 +1,6 @@
 /**
  * How an operator is declared: schemas, what a call does, doc. Everything else follows from the table: `torch.name`, the method, the in-place
- * twin `name_`, the types of both.
+ * twins `name_` of both, their types.
  */
 
 import { modes } from '../autograd/modes.ts';
@@ -28,7 +28,7 @@ export interface DeclarationOptions {
   readonly doc: string;
   /** Where it is reachable; default both. */
   readonly as?: 'both' | 'function' | 'method';
-  /** `x.name_()` exists. */
+  /** `x.name_()` exists, and `torch.name_(x)`. */
   readonly inplace?: boolean;
   /** Reachable as `nn.functional.name` too. */
   readonly functional?: boolean;
@@ -62,6 +62,12 @@ export type Table = Readonly<Record<string, Declaration>>;
 
 export type TableFunctions<T extends Table> = {
   readonly [K in keyof T as T[K] extends { readonly as: 'method' } ? never : K]: SchemaFunction<T[K]['schemas']>;
+} & {
+  readonly [K in keyof T & string as T[K] extends { readonly inplace: true }
+    ? T[K] extends { readonly as: 'method' }
+      ? never
+      : `${K}_`
+    : never]: SchemaFunction<T[K]['schemas']>;
 };
 export type TableMethods<T extends Table> = {
   [K in keyof T as T[K] extends { readonly as: 'function' } ? never : K]: SchemaMethod<T[K]['schemas']>;
@@ -92,12 +98,14 @@ export function callable(name: string, declaration: Declaration): (...args: unkn
     const last = args[args.length - 1];
     const out = ownOut || typeof last !== 'object' || last === null || last instanceof Tensor ? null : (last as { out?: unknown }).out;
     const result = out === null || out === undefined ? dispatch(...args) : callWithOut(name, dispatch, args, out);
-    return names === null || !Array.isArray(result) ? result : nameResults(result, names);
+    return names === null || !Array.isArray(result) ? result : nameResults(name, result, names);
   };
   Object.defineProperty(call, 'name', { value: name });
   Object.defineProperty(call, 'schemas', { value: overloads.map((o) => o.parsed) });
   return call;
 }
+
+const inspect = Symbol.for('nodejs.util.inspect.custom');
 
 /** `(Tensor values, Tensor indices)` -> their names; null for one result or nameless ones. */
 function resultNames(returns: string): readonly string[] | null {
@@ -108,7 +116,10 @@ function resultNames(returns: string): readonly string[] | null {
     .map((part) => part.split(' ')[1] ?? '');
   return names.every((n) => n !== '') ? names : null;
 }
-function nameResults(results: unknown[], names: readonly string[]): unknown[] {
+function nameResults(call: string, results: unknown[], names: readonly string[]): unknown[] {
+  // As Python shows them: `torch.return_types.max(` and a line for each.
+  const show = (): string => `torch.return_types.${call.replace('.', '_')}(\n${names.map((n, i) => `${n}=${results[i]}`).join(',\n')})`;
+  Object.defineProperty(results, inspect, { value: show, configurable: true });
   names.forEach((n, i) => {
     Object.defineProperty(results, n, { value: results[i], configurable: true });
   });
@@ -148,6 +159,8 @@ export function install(table: Table, namespace: Record<string, unknown>, prefix
       twins[name] = f;
       provide(`nn.functional.${name}`, f);
     }
+    if (declaration.inplace && declaration.as !== 'method')
+      namespace[`${name}_`] = (self: Tensor, ...args: unknown[]): Tensor => writeInto(self, () => f(self, ...args) as Tensor);
     if (declaration.as === 'function' || prefix !== '') continue;
     const prototype = Tensor.prototype as unknown as Record<string, unknown>;
     prototype[name] = function (this: Tensor, ...args: unknown[]): unknown {

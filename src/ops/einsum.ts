@@ -38,8 +38,7 @@ function parseTerm(text: string, offset: number, where: string): { list: (number
       list.push('...');
       i += 2;
     } else if (/[a-zA-Z]/.test(c)) list.push(letterOf(c.charCodeAt(0)));
-    else
-      throw new Error(`einsum(): invalid subscript given at index ${offset + i} in the equation string, subscripts must be in [a-zA-Z]`);
+    else throw new Error(`einsum(): invalid subscript given at index ${offset + i} in the equation string, subscripts must be in [a-zA-Z]`);
   }
   return { list, consumed: i };
 }
@@ -105,7 +104,8 @@ function resolve(terms: readonly Subscripts[], output: Subscripts | null, tensor
     });
   });
   // Without an output: the ellipsis, then letters that occur once, in alphabetical order.
-  if (output === null) return { operands, output: [...rest, ...[...counts.keys()].filter((s) => counts.get(s) === 1).sort((a, b) => a - b)] };
+  if (output === null)
+    return { operands, output: [...rest, ...[...counts.keys()].filter((s) => counts.get(s) === 1).sort((a, b) => a - b)] };
   const seen = new Set<number>();
   for (const s of output) {
     if (s === '...') continue;
@@ -131,7 +131,7 @@ function distinct(prim: Prim, dims: readonly number[]): Term {
     dims: unique,
     prim: prim.view(
       unique.map((s) => prim.shape[dims.indexOf(s)]),
-      unique.map((s) => dims.reduce<typeof strides[number]>((sum, d, i) => (d === s ? dimsOf.add(sum, strides[i]) : sum), 0)),
+      unique.map((s) => dims.reduce<(typeof strides)[number]>((sum, d, i) => (d === s ? dimsOf.add(sum, strides[i]) : sum), 0)),
       0,
     ),
   };
@@ -201,7 +201,8 @@ function einsumText(equation: string, tensors: readonly Tensor[]): Tensor {
 
 function checked(list: Subscripts): Subscripts {
   for (const s of list)
-    if (s !== '...' && (s < 0 || s >= firstEllipsis)) throw new RangeError('einsum(): subscript in subscript list is not within the valid range [0, 52)');
+    if (s !== '...' && (s < 0 || s >= firstEllipsis))
+      throw new RangeError('einsum(): subscript in subscript list is not within the valid range [0, 52)');
   return list;
 }
 const sublists = (tensors: readonly Tensor[], lists: readonly Subscripts[], output: Subscripts | null): Tensor =>
@@ -217,8 +218,9 @@ export const einsums = {
       einsumText(equation, tensors),
     ),
     overload('einsum.sublist(Tensor a, Subscripts a_dims, Subscripts? out_dims=None) -> Tensor', (a, x, out) => sublists([a], [x], out)),
-    overload('einsum.sublist2(Tensor a, Subscripts a_dims, Tensor b, Subscripts b_dims, Subscripts? out_dims=None) -> Tensor', (a, x, b, y, out) =>
-      sublists([a, b], [x, y], out),
+    overload(
+      'einsum.sublist2(Tensor a, Subscripts a_dims, Tensor b, Subscripts b_dims, Subscripts? out_dims=None) -> Tensor',
+      (a, x, b, y, out) => sublists([a, b], [x, y], out),
     ),
     overload(
       'einsum.sublist3(Tensor a, Subscripts a_dims, Tensor b, Subscripts b_dims, Tensor c, Subscripts c_dims, Subscripts? out_dims=None) -> Tensor',

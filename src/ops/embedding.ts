@@ -72,7 +72,12 @@ interface BagOptions {
 function bagOf(weight: Tensor, indices: Tensor, offsets: Tensor, o: BagOptions): Tensor {
   checkIndices('embedding_bag', indices, 'indices');
   const rows = weight.view_.shape[0];
-  requireInside(indices, 0, rows, () => new RangeError(`embedding_bag: Expected idx >= 0 && idx < num_embeddings but found an index outside of [0, ${rows})`));
+  requireInside(
+    indices,
+    0,
+    rows,
+    () => new RangeError(`embedding_bag: Expected idx >= 0 && idx < num_embeddings but found an index outside of [0, ${rows})`),
+  );
   const count = offsets.view_.shape[0] - (o.includeLast ? 1 : 0);
   const padding = paddingOf(o.padding, rows);
   const weighted = o.sampleWeights !== null;

@@ -102,15 +102,16 @@ const unpackOperator: Operator<UnpackConstants> = {
   },
 };
 function luUnpack(lu: Tensor, pivots: Tensor, data: boolean, permutation: boolean): [Tensor, Tensor, Tensor] {
-  if (lu.ndim < 2) throw new Error(`torch.lu_unpack: Expected tensor with 2 or more dimensions. Got size: [${lu.view_.shape.join(', ')}] instead`);
+  if (lu.ndim < 2)
+    throw new Error(`torch.lu_unpack: Expected tensor with 2 or more dimensions. Got size: [${lu.view_.shape.join(', ')}] instead`);
   if (permutation) {
-    if (pivots.dtype !== int32)
-      throw new Error('torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.');
+    if (pivots.dtype !== int32) throw new Error('torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.');
     requireInside(
       pivots,
       1,
       lastButOne(lu) + 1,
-      () => new Error('pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive.Did you properly pass the result of lu_factor?'),
+      () =>
+        new Error('pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive.Did you properly pass the result of lu_factor?'),
     );
   }
   return record(unpackOperator as never, [lu, pivots], {
@@ -140,7 +141,10 @@ export function qrOf(a: Tensor, mode: string): [Tensor, Tensor] {
   if (mode === 'r') return record(rOnlyOperator as never, [a], { constants: sized('r', a, () => null) }) as [Tensor, Tensor];
   if (mode !== 'reduced' && mode !== 'complete')
     throw new Error(`qr received unrecognized mode '${mode}' but expected one of 'reduced' (default), 'r', or 'complete'`);
-  return record(qrOperator as never, [a], { constants: sized(`qr:${mode}`, a, () => ({ complete: mode === 'complete' })) }) as [Tensor, Tensor];
+  return record(qrOperator as never, [a], { constants: sized(`qr:${mode}`, a, () => ({ complete: mode === 'complete' })) }) as [
+    Tensor,
+    Tensor,
+  ];
 }
 
 const geqrfOperator: Operator<null> = { name: 'geqrf', body: ([a]) => geqrfPrim(a) };
@@ -202,7 +206,9 @@ function ormqrOf(a: Tensor, tau: Tensor, c: Tensor, left: boolean, transpose: bo
     throw new Error(`${name}: tau.shape[-1] must be equal to min(other.shape[${side}], input.shape[-1])`);
   requireReflections(a, tau, name);
   if (c.dtype !== a.dtype)
-    throw new Error(`${name}: Expected input and other to have the same dtype, but input has dtype ${a.dtype.name} and other has dtype ${c.dtype.name}`);
+    throw new Error(
+      `${name}: Expected input and other to have the same dtype, but input has dtype ${a.dtype.name} and other has dtype ${c.dtype.name}`,
+    );
   requireKernel(a, 'orgqr_cpu');
   return record(ormqrOperator as never, [a, tau, c], {
     constants: sized(`ormqr:${left}:${transpose}:${last(tau)}`, a, (): OrmqrConstants => ({ left, transpose })),

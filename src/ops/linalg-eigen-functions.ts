@@ -10,7 +10,17 @@ import { callLibrary, constant, full, type Prim } from '../graph/prim.ts';
 import { eigen } from './host/linalg/eigen.ts';
 import { eigenHermitian, mirror } from './host/linalg/hermitian-eigen.ts';
 import { leastSquares } from './host/linalg/least-squares.ts';
-import { batchSize, adjoint as hostAdjoint, load, type Matrix, multiply, scale, store, storeIntegers, transpose } from './host/linalg/matrix.ts';
+import {
+  batchSize,
+  adjoint as hostAdjoint,
+  load,
+  type Matrix,
+  multiply,
+  scale,
+  store,
+  storeIntegers,
+  transpose,
+} from './host/linalg/matrix.ts';
 import { svd } from './host/linalg/svd.ts';
 import { solvePrim, typeOf } from './linalg-functions.ts';
 import { adjoint, asColumn, asRow, batchOf, block, colsOf, diagonal, embed, extent, onDiagonal, rowsOf } from './linalg-prims.ts';
@@ -24,10 +34,10 @@ const failure = (name: string, shape: readonly number[], i: number, code: number
     `${name}: ${single(shape, 2) ? '' : `(Batch element ${i}): `}The algorithm failed to converge because the input matrix is ill-conditioned or has too many repeated eigenvalues (error code: ${code}).`,
   );
 
-const isFinite = (m: Matrix): boolean => m.re.every(Number.isFinite) && (m.im === null || m.im.every(Number.isFinite));
+const allFinite = (m: Matrix): boolean => m.re.every(Number.isFinite) && (m.im === null || m.im.every(Number.isFinite));
 
 function requireFinite(m: Matrix, name: string, shape: readonly number[], i: number): void {
-  if (!isFinite(m))
+  if (!allFinite(m))
     throw new Error(
       `${name}: ${single(shape, 2) ? '' : `(Batch element ${i}): `}The algorithm failed to converge because the input matrix contained non-finite values.`,
     );
@@ -81,7 +91,7 @@ const eighFunction: LibraryFunction<HermitianConstants> = {
     for (let i = 0; i < batchSize(a); i++) {
       const m = load(a, i);
       mirror(m, lower);
-      if (!isFinite(m)) {
+      if (!allFinite(m)) {
         for (const part of [m.re, ...(m.im === null ? [] : [m.im])]) part.fill(Number.NaN);
         store(l, i, row(new Float64Array(m.rows).fill(Number.NaN)));
         store(v, i, m);
@@ -117,7 +127,7 @@ const eigFunction: LibraryFunction<{ readonly name: string }> = {
   run: ([a], [l, v], { name }) => {
     for (let i = 0; i < batchSize(a); i++) {
       const m = load(a, i);
-      if (!isFinite(m)) throw new Error(`${name.replace('linalg.', 'torch.linalg.')}: input tensor should not contain infs or NaNs.`);
+      if (!allFinite(m)) throw new Error(`${name.replace('linalg.', 'torch.linalg.')}: input tensor should not contain infs or NaNs.`);
       const { values, vectors } = eigen(m, true, (code) => failure(name, a.shape, i, code));
       store(l, i, values);
       store(v, i, vectors!);
@@ -191,7 +201,10 @@ function svdGradient(gu: Prim | null, gs: Prim | null, gvh: Prim | null, u: Prim
   let core: Prim;
   if (m > k && gu !== null) {
     const scaled = gu.div(sRow);
-    core = u.dot(inner).add(scaled).sub(u.dot(uh.dot(scaled)));
+    core = u
+      .dot(inner)
+      .add(scaled)
+      .sub(u.dot(uh.dot(scaled)));
   } else core = u.dot(inner);
   let out = core.dot(vh);
   if (n > k && gvh !== null) {
@@ -253,11 +266,20 @@ function pinvGradient(g: Prim, p: Prim, a: Prim): Prim {
   if (extent(rowsOf(a)) <= extent(colsOf(a))) {
     const k = gh.dot(p);
     const kph = k.dot(ph);
-    return kph.sub(adjoint(p.dot(k))).sub(a.dot(p).dot(kph)).add(ph.dot(p).dot(gh.sub(k.dot(a))));
+    return kph
+      .sub(adjoint(p.dot(k)))
+      .sub(a.dot(p).dot(kph))
+      .add(ph.dot(p).dot(gh.sub(k.dot(a))));
   }
   const k = p.dot(gh);
   const phk = ph.dot(k);
-  return gh.sub(a.dot(k)).dot(p).dot(ph).sub(adjoint(k.dot(p))).add(phk).sub(phk.dot(p).dot(a));
+  return gh
+    .sub(a.dot(k))
+    .dot(p)
+    .dot(ph)
+    .sub(adjoint(k.dot(p)))
+    .add(phk)
+    .sub(phk.dot(p).dot(a));
 }
 /** The pseudo-inverse: singular values (or eigenvalues) up to max(atol, rtol * the largest) count as 0. */
 export const pinvPrim = (a: Prim, atol: Prim, rtol: Prim, hermitian: boolean): Prim =>

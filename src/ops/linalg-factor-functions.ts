@@ -9,7 +9,7 @@ import { callLibrary, cat, full, type Prim } from '../graph/prim.ts';
 import { factorCholesky } from './host/linalg/cholesky.ts';
 import { factorLdl } from './host/linalg/ldl.ts';
 import { factorLu, permutationOf } from './host/linalg/lu.ts';
-import { batchSize, load, rowsOf as hostRows, store, storeIntegers } from './host/linalg/matrix.ts';
+import { batchSize, rowsOf as hostRows, load, store, storeIntegers } from './host/linalg/matrix.ts';
 import { factorQr, formQ } from './host/linalg/qr.ts';
 import { infoType, refused, solveTriangularPrim, solveTriangularRight, typeOf } from './linalg-functions.ts';
 import { adjoint, batchOf, block, colsOf, extent, eye, onDiagonal, rowsOf, takeRows, tril, triu } from './linalg-prims.ts';
@@ -112,7 +112,13 @@ const permutationFunction: LibraryFunction<null> = {
     const k = pivots.shape[pivots.shape.length - 1];
     const rows = perm.shape[perm.shape.length - 1];
     for (let i = 0; i < batchSize(pivots, 1); i++)
-      storePermutation(perm, where, i, Array.from({ length: k }, (_, j) => Number(pivots.data[i * k + j])), rows);
+      storePermutation(
+        perm,
+        where,
+        i,
+        Array.from({ length: k }, (_, j) => Number(pivots.data[i * k + j])),
+        rows,
+      );
   },
 };
 /** `perm` and `where` of pivots of matrices with this many rows. */
@@ -132,7 +138,8 @@ const qrFunction: LibraryFunction<QrConstants> = {
     if (!gq && !gr) return [null];
     const m = extent(rowsOf(a));
     const n = extent(colsOf(a));
-    if (complete && m > n) return refused([gq, gr], a, "The QR decomposition is not differentiable when mode='complete' and nrows > ncols.");
+    if (complete && m > n)
+      return refused([gq, gr], a, "The QR decomposition is not differentiable when mode='complete' and nrows > ncols.");
     if (m >= n) return [qrGradient(gq ?? null, gr ?? null, q, r)];
     // A = [X Y], R = [U V]: X = Q U is square, and V = Q^H Y.
     const gv = gr ? block(gr, 0, m, m, n - m) : null;

@@ -123,8 +123,7 @@ const determinantFunction: LibraryFunction<null> = {
     }
   },
 };
-export const determinantPrim = (a: Prim): Prim =>
-  callLibrary(determinantFunction, [a], [{ shape: batchOf(a), dtype: a.dtype }], null)[0];
+export const determinantPrim = (a: Prim): Prim => callLibrary(determinantFunction, [a], [{ shape: batchOf(a), dtype: a.dtype }], null)[0];
 
 const logDeterminantFunction: LibraryFunction<null> = {
   name: 'linalg_slogdet',
@@ -156,7 +155,6 @@ export const logDeterminantPrim = (a: Prim): Prim[] =>
     null,
   );
 
-
 // ---- exponential, and solutions from L D L^T
 
 const exponentialFunction: LibraryFunction<null> = {
@@ -187,7 +185,12 @@ const ldlSolveFunction: LibraryFunction<{ readonly hermitian: boolean }> = {
     const n = pivots.shape[pivots.shape.length - 1];
     for (let i = 0; i < batchSize(b); i++) {
       const x = load(b, i);
-      solveLdl(load(ld, i), Array.from({ length: n }, (_, k) => Number(pivots.data[i * n + k])), x, hermitian);
+      solveLdl(
+        load(ld, i),
+        Array.from({ length: n }, (_, k) => Number(pivots.data[i * n + k])),
+        x,
+        hermitian,
+      );
       store(out, i, x);
     }
   },

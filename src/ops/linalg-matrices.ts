@@ -92,7 +92,10 @@ function vanderOf(x: Tensor, n: number | null): Tensor {
 const page = (name: string): string => `https://docs.pytorch.org/docs/stable/generated/torch.${name}.html`;
 
 export const linalgMatrices = {
-  det: declare({ doc: `The determinant. ${page('linalg.det')}` }, overload('linalg_det(Tensor A) -> Tensor', (a) => determinantOf(a))),
+  det: declare(
+    { doc: `The determinant. ${page('linalg.det')}` },
+    overload('linalg_det(Tensor A) -> Tensor', (a) => determinantOf(a)),
+  ),
   slogdet: declare(
     { doc: `Sign and logarithm of the modulus of the determinant. ${page('linalg.slogdet')}` },
     overload('linalg_slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)', (a) => signAndLog(a, 'linalg.slogdet')),
@@ -134,7 +137,10 @@ export const linalgMatrices = {
 };
 
 export const torchMatrices = {
-  det: declare({ doc: `The determinant. ${page('det')}` }, overload('det(Tensor self) -> Tensor', (a) => determinantOf(a))),
+  det: declare(
+    { doc: `The determinant. ${page('det')}` },
+    overload('det(Tensor self) -> Tensor', (a) => determinantOf(a)),
+  ),
   logdet: declare(
     { doc: `Logarithm of the determinant, NaN where it is negative. ${page('logdet')}` },
     overload('logdet(Tensor self) -> Tensor', (a) => logOf(a)),

@@ -21,10 +21,7 @@ const name = 'linalg.matrix_norm';
 function extreme(x: Tensor, dim: number, keepdim: boolean, largest: boolean): Tensor {
   const { shape } = x.view_;
   if (shape[dim] !== 0) return use(largest ? 'amax' : 'amin', x, [dim], keepdim);
-  if (!largest)
-    throw new Error(
-      `amin(): Expected reduction dim ${dim} to have non-zero size.`,
-    );
+  if (!largest) throw new Error(`amin(): Expected reduction dim ${dim} to have non-zero size.`);
   return use('sum', x, [dim], keepdim);
 }
 

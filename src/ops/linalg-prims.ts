@@ -1,6 +1,6 @@
 /** Matrices as primitives: triangles, diagonals, adjoints; what bodies and gradients of torch.linalg are written with. */
 import type { DType } from '../dtype/dtype.ts';
-import { iota, type Prim, rowMajor } from '../graph/prim.ts';
+import { broadcast, iota, type Prim, rowMajor } from '../graph/prim.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
 
@@ -57,6 +57,7 @@ export function takeRows(p: Prim, at: Prim): Prim {
 }
 
 /** A and B with common batch dims. */
-export function withBatch(p: Prim, batch: readonly Dim[]): Prim {
-  return p.expand([...batch, rowsOf(p), colsOf(p)]);
+export function withCommonBatch(a: Prim, b: Prim): [Prim, Prim] {
+  const batch = broadcast([batchOf(a), batchOf(b)]);
+  return [a.expand([...batch, rowsOf(a), colsOf(a)]), b.expand([...batch, rowsOf(b), colsOf(b)])];
 }

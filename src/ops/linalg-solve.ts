@@ -1,18 +1,15 @@
 /**
- * Linear systems, inverses and least squares; torch.linalg and the older names in torch.
+ * Linear systems and inverses; torch.linalg and the older names in torch.
  *
  * The forms without `_ex` read `info` at the call and throw for singular matrices.
  */
-import { int32, int64 } from '../dtype/dtype.ts';
+import { int32 } from '../dtype/dtype.ts';
 import { scalarTypeName } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
-import { broadcast, type Prim } from '../graph/prim.ts';
+import type { Prim } from '../graph/prim.ts';
 import { sumToShape } from '../graph/vjp.ts';
-import { toTypedArray } from '../tensor/read.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { detached } from '../tensor/view-tensor.ts';
-import { fullOf } from './creation.ts';
 import { declare, overload } from './declare.ts';
 import { wrapDim } from './dims.ts';
 import { requireInside } from './host-index.ts';
@@ -28,19 +25,12 @@ import {
   requireSameDtype,
   requireSquare,
   requireSystem,
-  sized,
   throwFor,
 } from './linalg-checks.ts';
-import { defaultTolerance, leastSquaresPrim } from './linalg-eigen-functions.ts';
 import { permutationPrims } from './linalg-factor-functions.ts';
 import { inversePrim, ldlSolvePrim, solvePrim, solveTriangularPrim, solveTriangularRight } from './linalg-functions.ts';
-import { adjoint, batchOf, eye, rowsOf, takeRows, withBatch } from './linalg-prims.ts';
-import { narrowOf, permuteOf, reshapeTo } from './shape-base.ts';
-
-const common = (a: Prim, b: Prim): [Prim, Prim] => {
-  const batch = broadcast([batchOf(a), batchOf(b)]);
-  return [withBatch(a, batch), withBatch(b, batch)];
-};
+import { adjoint, batchOf, eye, rowsOf, takeRows, withCommonBatch } from './linalg-prims.ts';
+import { permuteOf, reshapeTo } from './shape-base.ts';
 
 // ---- inverse
 
@@ -66,7 +56,7 @@ interface SolveConstants {
 const solveOperator: Operator<SolveConstants> = {
   name: 'linalg_solve_ex',
   body: ([a, b], { constants: { left, vector } }) => {
-    const [x, y] = common(a, vector ? b.unsqueeze(b.ndim) : b);
+    const [x, y] = withCommonBatch(a, vector ? b.unsqueeze(b.ndim) : b);
     if (vector) {
       const [out, info] = solvePrim(x, y);
       return [out.squeeze(out.ndim - 1), info];
@@ -81,7 +71,10 @@ function solveEx(a: Tensor, b: Tensor, left: boolean): [Tensor, Tensor] {
   requireSameDtype(a, b, name);
   requireSquare(a, name);
   const vector = b.ndim === 1 || (a.ndim - 1 === b.ndim && b.view_.shape.join() === a.view_.shape.slice(0, -1).join());
-  if (vector && !left) throw new Error('linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case linalg.solve is equivalent to B / A.squeeze(-1)');
+  if (vector && !left)
+    throw new Error(
+      'linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case linalg.solve is equivalent to B / A.squeeze(-1)',
+    );
   if (!vector) requireMatrix(b, name, 'B');
   const shape = vector ? [...b.view_.shape, 1] : b.view_.shape;
   requireCompatible(a, shape, left, name);
@@ -106,7 +99,7 @@ interface TriangularConstants {
 const triangularOperator: Operator<TriangularConstants> = {
   name: 'linalg_solve_triangular',
   body: ([a, b], { constants: { upper, left, unit } }) => {
-    const [x, y] = common(a, b);
+    const [x, y] = withCommonBatch(a, b);
     return [left ? solveTriangularPrim(x, y, upper, unit) : solveTriangularRight(x, y, upper, unit)];
   },
 };
@@ -127,7 +120,7 @@ interface OldTriangularConstants {
 const oldTriangularOperator: Operator<OldTriangularConstants> = {
   name: 'triangular_solve',
   body: ([b, a], { constants: { upper, transpose, unit } }) => {
-    const [x, y] = common(a, b);
+    const [x, y] = withCommonBatch(a, b);
     return [transpose ? solveTriangularPrim(x.mT, y, !upper, unit) : solveTriangularPrim(x, y, upper, unit), x];
   },
 };
@@ -138,12 +131,16 @@ function requireOldSystem(a: Tensor, b: Tensor, name: string): void {
     );
   requireSquare(a, name);
   if (a.dtype !== b.dtype)
-    throw new Error(`Expected b and A to have the same dtype, but found b of type ${scalarTypeName(b.dtype)} and A of type ${scalarTypeName(a.dtype)} instead.`);
+    throw new Error(
+      `Expected b and A to have the same dtype, but found b of type ${scalarTypeName(b.dtype)} and A of type ${scalarTypeName(a.dtype)} instead.`,
+    );
   commonBatch(batchShape(a), batchShape(b));
 }
 function triangularSolve(b: Tensor, a: Tensor, upper: boolean, transpose: boolean, unit: boolean): [Tensor, Tensor] {
-  if (b.ndim < 2) throw new Error(`torch.triangular_solve: Expected b to have at least 2 dimensions, but it has ${b.ndim} dimensions instead`);
-  if (a.ndim < 2) throw new Error(`torch.triangular_solve: Expected A to have at least 2 dimensions, but it has ${a.ndim} dimensions instead`);
+  if (b.ndim < 2)
+    throw new Error(`torch.triangular_solve: Expected b to have at least 2 dimensions, but it has ${b.ndim} dimensions instead`);
+  if (a.ndim < 2)
+    throw new Error(`torch.triangular_solve: Expected A to have at least 2 dimensions, but it has ${a.ndim} dimensions instead`);
   requireOldSystem(a, b, 'triangular_solve');
   requireKernel(a, 'triangular_solve_cpu');
   return record(oldTriangularOperator as never, [b, a], {
@@ -166,13 +163,13 @@ const bySolving = (b: Prim, l: Prim, upper: boolean): Prim =>
 const choleskySolveOperator: Operator<UpperConstants> = {
   name: 'cholesky_solve',
   body: ([b, l], { constants: { upper } }) => {
-    const [factor, rhs] = common(l, b);
+    const [factor, rhs] = withCommonBatch(l, b);
     return [bySolving(rhs, factor, upper)];
   },
   // PyTorch's: the gradient of the factor is not cut to its triangle.
   gradient: ([g], [b, l], [x], { constants: { upper } }) => {
     if (g === null) return [null, null];
-    const [factor] = common(l, b);
+    const [factor] = withCommonBatch(l, b);
     const gb = bySolving(g, factor, upper);
     const outer = gb.dot(adjoint(x));
     const both = outer.add(adjoint(outer)).neg();
@@ -192,7 +189,10 @@ const choleskyInverseOperator: Operator<UpperConstants> = {
   body: ([l], { constants: { upper } }) => [bySolving(eye(l.shape, l.dtype), l, upper)],
   gradient: ([g], [l], [inverse], { constants: { upper } }) => {
     if (g === null) return [null];
-    const both = inverse.dot(g.add(adjoint(g))).dot(inverse).neg();
+    const both = inverse
+      .dot(g.add(adjoint(g)))
+      .dot(inverse)
+      .neg();
     return [upper ? l.dot(both) : both.dot(l)];
   },
 };
@@ -216,7 +216,7 @@ function solveFactored(lu: Prim, pivots: Prim, b: Prim, adjointed: boolean): Pri
 const luSolveOperator: Operator<LuSolveConstants> = {
   name: 'linalg_lu_solve',
   body: ([lu, pivots, b], { constants }) => {
-    const [x, y] = common(lu, b);
+    const [x, y] = withCommonBatch(lu, b);
     const p = pivots.expand([...batchOf(x), rowsOf(x)]);
     // X A = B is A^H X^H = B^H.
     if (constants.left) return [solveFactored(x, p, y, constants.adjoint)];
@@ -234,7 +234,9 @@ function luSolve(lu: Tensor, pivots: Tensor, b: Tensor, left: boolean, adjointed
   if (pivots.ndim === 0 || last(pivots) !== last(lu))
     throw new Error(`${name}: Number of pivots per batch should be same as the dimension of the matrix`);
   if (batchShape(lu).join() !== pivots.view_.shape.slice(0, -1).join())
-    throw new Error(`${name}: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with shape [${pivots.view_.shape.join(', ')}] instead`);
+    throw new Error(
+      `${name}: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with shape [${pivots.view_.shape.join(', ')}] instead`,
+    );
   commonBatch(batchShape(lu), batchShape(b));
   requireInside(
     pivots,
@@ -250,7 +252,7 @@ function luSolve(lu: Tensor, pivots: Tensor, b: Tensor, left: boolean, adjointed
 const ldlSolveOperator: Operator<{ readonly hermitian: boolean }> = {
   name: 'linalg_ldl_solve',
   body: ([ld, pivots, b], { constants: { hermitian } }) => {
-    const [x, y] = common(ld, b);
+    const [x, y] = withCommonBatch(ld, b);
     return [ldlSolvePrim(x, pivots.expand([...batchOf(x), rowsOf(x)]), y, hermitian)];
   },
 };
@@ -260,7 +262,9 @@ function ldlSolve(ld: Tensor, pivots: Tensor, b: Tensor, hermitian: boolean): Te
   if (b.ndim < 2) throw new Error(`${name}: Expected B to have at least 2 dimensions, but it has ${b.ndim} dimensions instead`);
   if (pivots.dtype.kind !== 'int') throw new Error(`${name}: Expected pivots to be integers. Got ${scalarTypeName(pivots.dtype)}`);
   if (ld.view_.shape.slice(0, -1).join() !== pivots.view_.shape.join())
-    throw new Error(`${name}: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots with shape [${pivots.view_.shape.join(', ')}] instead`);
+    throw new Error(
+      `${name}: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots with shape [${pivots.view_.shape.join(', ')}] instead`,
+    );
   requireSameDtype(ld, b, name, 'LD', 'B');
   requireCompatible(ld, b.view_.shape, true, name);
   commonBatch(batchShape(ld), batchShape(b));
@@ -268,62 +272,6 @@ function ldlSolve(ld: Tensor, pivots: Tensor, b: Tensor, hermitian: boolean): Te
   return record(ldlSolveOperator as never, [ld, pivots, b], {
     constants: constantsOf(`ldlsolve:${hermitian}`, () => ({ hermitian })),
   })[0];
-}
-
-// ---- least squares
-
-interface LstsqConstants {
-  readonly vector: boolean;
-  readonly cutoff: number;
-}
-const leastSquaresOperator: Operator<LstsqConstants> = {
-  name: 'linalg_lstsq',
-  body: ([a, b], { constants: { vector, cutoff } }) => {
-    const [x, y] = common(a, vector ? b.unsqueeze(b.ndim) : b);
-    const [solution, rank, s] = leastSquaresPrim(x, y, cutoff);
-    const difference = x.dot(solution).sub(y);
-    const squares = difference.real.mul(difference.real);
-    const both = difference.dtype.is_complex ? squares.add(difference.imag.mul(difference.imag)) : squares;
-    return [vector ? solution.squeeze(solution.ndim - 1) : solution, both.sum([both.ndim - 2]), rank.cast(int64), s];
-  },
-};
-const drivers = ['gels', 'gelsy', 'gelsd', 'gelss'];
-function lstsqOf(a: Tensor, b: Tensor, rcond: number | null, driver: string | null): [Tensor, Tensor, Tensor, Tensor] {
-  const name = 'torch.linalg.lstsq';
-  if (a.ndim < 2) throw new Error(`${name}: input must have at least 2 dimensions.`);
-  if (b.ndim < 1) throw new Error(`${name}: other must have at least 1 dimension.`);
-  if (a.dtype !== b.dtype)
-    throw new Error(
-      `${name}: Expected input and other to have the same dtype, but got input's dtype ${scalarTypeName(a.dtype)} and other's dtype ${scalarTypeName(b.dtype)}`,
-    );
-  const difference = a.ndim - b.ndim;
-  if (difference < 0) throw new Error(`${name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1`);
-  if (difference > 1) throw new Error(`${name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1`);
-  const vector = difference === 1;
-  const rows = vector ? last(b) : lastButOne(b);
-  if (lastButOne(a) !== rows) throw new Error(`${name}: input.size(-2) should match other.size(${vector ? -1 : -2})`);
-  requireKernel(a, 'linalg_lstsq_cpu');
-  if (driver !== null && !drivers.includes(driver))
-    throw new Error(`${name}: parameter \`driver\` should be one of (gels, gelsy, gelsd, gelss)`);
-  const method = driver ?? 'gelsy';
-  commonBatch(batchShape(a), vector ? b.view_.shape.slice(0, -1) : batchShape(b));
-  const [m, n] = [lastButOne(a), last(a)];
-  // gels takes full rank for granted.
-  const cutoff = method === 'gels' ? 0 : (rcond ?? defaultTolerance(a.dtype, m, n));
-  const [solution, residuals, rank, s] = record(leastSquaresOperator as never, [a, b], {
-    constants: sized(`lstsq:${vector}:${cutoff}`, a, (): LstsqConstants => ({ vector, cutoff })),
-  });
-  const none = (like: Tensor): Tensor => fullOf([0], 0, like.dtype, like.device);
-  // Empty, but with the gradient's graph, as PyTorch's is.
-  const noResiduals = (): Tensor => narrowOf(reshapeTo(residuals, [residuals.view_.numel]), 0, 0, 0);
-  const isFull =
-    m > n && method !== 'gelsy' && (method === 'gels' || toTypedArray(detached(rank)).every((r: number | bigint) => Number(r) === n));
-  return [
-    solution,
-    isFull ? residuals : noResiduals(),
-    method === 'gels' ? none(rank) : rank,
-    method === 'gelsd' || method === 'gelss' ? s : none(s),
-  ];
 }
 
 // ---- tensors as matrices
@@ -355,7 +303,10 @@ function tensorSolve(a: Tensor, b: Tensor, dims: readonly number[] | null): Tens
 const page = (name: string): string => `https://docs.pytorch.org/docs/stable/generated/torch.${name}.html`;
 
 export const linalgSolving = {
-  inv: declare({ doc: `The inverse. ${page('linalg.inv')}` }, overload('linalg_inv(Tensor A) -> Tensor', (a) => inverseOf(a))),
+  inv: declare(
+    { doc: `The inverse. ${page('linalg.inv')}` },
+    overload('linalg_inv(Tensor A) -> Tensor', (a) => inverseOf(a)),
+  ),
   inv_ex: declare(
     { doc: `The inverse, with info instead of an error. ${page('linalg.inv_ex')}` },
     overload('linalg_inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)', (a, check) => {
@@ -399,16 +350,6 @@ export const linalgSolving = {
       ldlSolve(ld, pivots, b, hermitian),
     ),
   ),
-  lstsq: declare(
-    {
-      doc: `Least squares: solution, residuals, rank, singular values (which of them depends on the driver, residuals on the rank). ${page('linalg.lstsq')}`,
-      dynamic: true,
-    },
-    overload(
-      'linalg_lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None) -> (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)',
-      (a, b, rcond, driver) => lstsqOf(a, b, rcond, driver),
-    ),
-  ),
   tensorinv: declare(
     { doc: `The inverse for tensordot. ${page('linalg.tensorinv')}` },
     overload('linalg_tensorinv(Tensor self, int ind=2) -> Tensor', (a, ind) => tensorInverse(a, ind)),
@@ -421,7 +362,10 @@ export const linalgSolving = {
 
 /** The older names. */
 export const torchSolving = {
-  inverse: declare({ doc: `The inverse. ${page('inverse')}` }, overload('inverse(Tensor self) -> Tensor', (a) => inverseOf(a))),
+  inverse: declare(
+    { doc: `The inverse. ${page('inverse')}` },
+    overload('inverse(Tensor self) -> Tensor', (a) => inverseOf(a)),
+  ),
   triangular_solve: declare(
     { doc: `X of A X = B with a triangular A, and A. ${page('triangular_solve')}` },
     overload(

@@ -164,7 +164,8 @@ function rankOf(a: Tensor, atol: Tolerance, rtol: Tolerance, symmetric: boolean)
     [atol, 'atol'],
     [rtol, 'rtol'],
   ] as const)
-    if (t !== null && typeof t === 'object' && t.dtype.is_complex) throw new Error(`${name}: ${which} tensor of complex type is not supported.`);
+    if (t !== null && typeof t === 'object' && t.dtype.is_complex)
+      throw new Error(`${name}: ${which} tensor of complex type is not supported.`);
   if (symmetric) requireSquare(a, 'linalg.matrix_rank');
   const { inputs, tolerances, key } = tolerancesOf(a, atol, rtol);
   return record(rankOperator as never, [detached(a), ...inputs], {
@@ -177,8 +178,9 @@ const page = (name: string): string => `https://docs.pytorch.org/docs/stable/gen
 export const linalgSpectral = {
   eigh: declare(
     { doc: `Eigenvalues (ascending) and eigenvectors of Hermitian matrices; one triangle is read. ${page('linalg.eigh')}` },
-    overload('linalg_eigh(Tensor self, str UPLO="L") -> (Tensor eigenvalues, Tensor eigenvectors)', (a, uplo) =>
-      hermitian(eighOperator, a, uplo) as [Tensor, Tensor],
+    overload(
+      'linalg_eigh(Tensor self, str UPLO="L") -> (Tensor eigenvalues, Tensor eigenvectors)',
+      (a, uplo) => hermitian(eighOperator, a, uplo) as [Tensor, Tensor],
     ),
   ),
   eigvalsh: declare(
@@ -187,8 +189,9 @@ export const linalgSpectral = {
   ),
   eig: declare(
     { doc: `Eigenvalues and eigenvectors, complex. ${page('linalg.eig')}` },
-    overload('linalg_eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)', (a) =>
-      general(eigOperator, a, 'linalg.eig') as [Tensor, Tensor],
+    overload(
+      'linalg_eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)',
+      (a) => general(eigOperator, a, 'linalg.eig') as [Tensor, Tensor],
     ),
   ),
   eigvals: declare(
@@ -207,15 +210,18 @@ export const linalgSpectral = {
   ),
   pinv: declare(
     { doc: `The pseudo-inverse; singular values up to max(atol, rtol * the largest) count as 0. ${page('linalg.pinv')}` },
-    overload('linalg_pinv.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor', (a, atol, rtol, h) =>
-      pinvOf(a, atol, rtol, h),
+    overload(
+      'linalg_pinv.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor',
+      (a, atol, rtol, h) => pinvOf(a, atol, rtol, h),
     ),
     overload(
       'linalg_pinv.atol_rtol_tensor(Tensor self, *, Tensor? atol=None, Tensor? rtol=None, bool hermitian=False) -> Tensor',
       (a, atol, rtol, h) => pinvOf(a, atol, rtol, h),
     ),
     overload('linalg_pinv(Tensor self, float rcond, bool hermitian=False) -> Tensor', (a, rcond, h) => pinvOf(a, 0, rcond, h)),
-    overload('linalg_pinv.rcond_tensor(Tensor self, Tensor rcond, bool hermitian=False) -> Tensor', (a, rcond, h) => pinvOf(a, 0, rcond, h)),
+    overload('linalg_pinv.rcond_tensor(Tensor self, Tensor rcond, bool hermitian=False) -> Tensor', (a, rcond, h) =>
+      pinvOf(a, 0, rcond, h),
+    ),
   ),
   matrix_rank: declare(
     { doc: `How many singular values are larger than max(atol, rtol * the largest). ${page('linalg.matrix_rank')}` },
@@ -228,7 +234,9 @@ export const linalgSpectral = {
       (a, atol, rtol, h) => rankOf(a, atol, rtol, h),
     ),
     overload('linalg_matrix_rank(Tensor self, float tol, bool hermitian=False) -> Tensor', (a, tol, h) => rankOf(a, tol, 0, h)),
-    overload('linalg_matrix_rank.tol_tensor(Tensor input, Tensor tol, bool hermitian=False) -> Tensor', (a, tol, h) => rankOf(a, tol, 0, h)),
+    overload('linalg_matrix_rank.tol_tensor(Tensor input, Tensor tol, bool hermitian=False) -> Tensor', (a, tol, h) =>
+      rankOf(a, tol, 0, h),
+    ),
   ),
 };
 

@@ -117,6 +117,14 @@ export const matmul = {
     { doc: 'Matrix product with broadcast batch dims. https://docs.pytorch.org/docs/stable/generated/torch.matmul.html' },
     overload('matmul(Tensor self, Tensor other) -> Tensor', (a, b) => matmulOf(a, b)),
   ),
+  __matmul__: declare(
+    { doc: 'The same as matmul.', as: 'method' },
+    overload('__matmul__(Tensor self, Tensor other) -> Tensor', (a, b) => matmulOf(a, b)),
+  ),
+  __rmatmul__: declare(
+    { doc: 'matmul with the operands exchanged.', as: 'method' },
+    overload('__rmatmul__(Tensor self, Tensor other) -> Tensor', (a, b) => matmulOf(b, a)),
+  ),
   mm: declare(
     { doc: 'Product of two matrices. https://docs.pytorch.org/docs/stable/generated/torch.mm.html' },
     overload('mm(Tensor self, Tensor mat2) -> Tensor', (a, b) => {

@@ -21,14 +21,14 @@ import { complexOps, imagOf, realOf } from './complex.ts';
 import { castTo, dtypeMethods, type ToOptions, toTensor } from './conversion.ts';
 import { convolutions, torchConvolution, torchConvolutions } from './convolution.ts';
 import { copyInto } from './copy-into.ts';
-import { type CreationOptions, fullOf, type TensorData, tensor as makeTensor } from './creation.ts';
+import { type CreationOptions, fullOf, tensor as makeTensor, type TensorData } from './creation.ts';
 import { type FunctionalTwins, install, type TableFunctions, type TableMethods } from './declare.ts';
 import { torchDistances } from './distance.ts';
 import { dropouts, torchDropouts } from './dropout.ts';
 import { embeddings, torchEmbeddings } from './embedding.ts';
 import { creation } from './factories.ts';
 import { fftOps } from './fft.ts';
-import { at as indexAt, type IndexPart, set as indexSet } from './index-parts.ts';
+import { type IndexPart, at as indexAt, set as indexSet } from './index-parts.ts';
 import { indexing } from './indexing.ts';
 import { joining } from './joining.ts';
 import { linalgOps } from './linalg.ts';
@@ -51,8 +51,8 @@ import { softmaxes } from './softmax.ts';
 import { sorting } from './sort.ts';
 import { specialOps } from './special.ts';
 import { spectral } from './spectral.ts';
-import { tensorFacts } from './tensor-facts.ts';
 import { statistics } from './statistics.ts';
+import { tensorFacts } from './tensor-facts.ts';
 import { torchSampling, torchVision, vision } from './vision.ts';
 
 /** Sections of `torch` (functions and methods). */
@@ -130,6 +130,8 @@ export interface TensorExtras {
   /** Nested arrays of the elements. Blocks. */
   tolist(): Nested;
   tolist_async(): Promise<Nested>;
+  /** For JSON.stringify: `tolist()`. */
+  toJSON(): Nested;
   /** A copy of the elements, row-major, as a typed array. Blocks. */
   numpy(): StorageArray;
   numpy_async(): Promise<StorageArray>;
@@ -315,6 +317,9 @@ const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> =
   },
   toString() {
     return describe(this);
+  },
+  toJSON() {
+    return tolist(this);
   },
 };
 for (const [name, f] of Object.entries(extras)) (Tensor.prototype as unknown as Record<string, unknown>)[name] = f;

@@ -73,7 +73,7 @@ function runLayer(
   return sizes === null ? runDense(kind, gates, initial, w, backwards) : runPacked(kind, gates, initial, w, backwards, sizes);
 }
 /** Steps of one operator: longer sequences are cut, so that a program's size does not grow without bound. */
-const mostSteps = 64;
+const mostSteps = 8;
 function runDense(kind: CellKind, gates: Tensor, initial: State, w: LayerWeights, backwards: boolean): { out: Tensor; last: State } {
   const time = gates.view_.shape[0];
   const bias = w.biasHh !== null;

@@ -21,6 +21,13 @@ test('moments with corrections; all of them NaN without a degree of freedom', ()
   expect(torch.ones([1]).var().item()).toBeNaN();
 });
 
+test('the mean of var_mean is that of float64, rounded, where the numbers cancel', () => {
+  torch.manual_seed(3);
+  const x = torch.randn([5, 4099]);
+  const exact = x.to(torch.float64).mean(1).to(torch.float32);
+  expect(torch.var_mean(x, 1)[1].tolist()).toEqual(exact.tolist());
+});
+
 test('covariance with weights, correlation', () => {
   const x = torch
     .tensor(

@@ -4,7 +4,7 @@
  * Two passes in opmath. Order statistics (median, quantiles, mode) are in `order-statistics.ts`, histograms in `histogram.ts`, differences and
  * integrals in `differences.ts`.
  */
-import { bool } from '../dtype/dtype.ts';
+import { bool, complex64, complex128, float32, float64 } from '../dtype/dtype.ts';
 import { computationDtype, resultType, scalarTypeName } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { constant, dimPrim, type Prim } from '../graph/prim.ts';
@@ -33,9 +33,17 @@ interface MomentConstants {
 const countOf = (x: Prim, axes: readonly number[]): dimsOf.Dim => axes.reduce<dimsOf.Dim>((n, a) => dimsOf.mul(n, x.shape[a]), 1);
 const kept = (p: Prim, like: Prim, axes: readonly number[]): Prim => p.reshape(like.shape.map((d, i) => (axes.includes(i) ? 1 : d)));
 
-/** x minus its mean, and the mean (dims kept). */
-function centered(x: Prim, axes: readonly number[]): { deviation: Prim; mean: Prim } {
-  const mean = x.sum(axes, true).div(dimPrim(countOf(x, axes), x.dtype));
+/**
+ * x minus its mean, and the mean (dims kept). Where the mean is a result it is summed in double precision: PyTorch updates a running mean,
+ * which stays within a few units of the last place however much the numbers cancel. A variance does not notice the difference.
+ */
+function centered(x: Prim, axes: readonly number[], withMean = false): { deviation: Prim; mean: Prim } {
+  const precise = !withMean ? x.dtype : x.dtype === float32 ? float64 : x.dtype === complex64 ? complex128 : x.dtype;
+  const mean = x
+    .cast(precise)
+    .sum(axes, true)
+    .div(dimPrim(countOf(x, axes), precise))
+    .cast(x.dtype);
   return { deviation: x.sub(mean), mean };
 }
 const freedom = (x: Prim, axes: readonly number[], correction: number): Prim =>
@@ -46,7 +54,7 @@ function momentOperator(name: string): Operator<MomentConstants> {
     name,
     body: ([x], { constants: { axes, keepdim, correction, root, mean: withMean } }) => {
       const v = x.cast(computationDtype(x.dtype));
-      const { deviation, mean } = centered(v, axes);
+      const { deviation, mean } = centered(v, axes, withMean);
       const squares = v.dtype.is_complex
         ? deviation.real.mul(deviation.real).add(deviation.imag.mul(deviation.imag))
         : deviation.mul(deviation);

@@ -23,6 +23,7 @@ import {
   ownPosition,
   reaches,
   readsOf,
+  waitsOf,
   wholeOf,
 } from './fuse.ts';
 import { groupSteps } from './kernels.ts';
@@ -177,6 +178,16 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   trace('fusion', () => describe(groups, stored));
 
   // ---- stages
+  const waiting = new Map<Group, number[]>();
+  /** Memory that must have been written before a group runs, beside what it reads. */
+  const waits = (g: Group): number[] => {
+    let found = waiting.get(g);
+    if (found === undefined) {
+      found = g.roots.flatMap((p) => [...waitsOf(p, roots)].map((r) => placed(r)!.buffer));
+      waiting.set(g, found);
+    }
+    return found;
+  };
   const stages: number[] = [];
   const lastWrite = new Map<number, { stage: number; group: Group }>();
   const lastRead = new Map<number, number>();
@@ -184,6 +195,7 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
     const access = accessOf(step);
     const { reads, writes } = access;
     let stage = 0;
+    for (const m of waits(stepGroup[i])) stage = Math.max(stage, (lastWrite.get(m)?.stage ?? -1) + 1);
     for (const m of reads) stage = Math.max(stage, (lastWrite.get(m)?.stage ?? -1) + 1);
     for (const m of writes) {
       const before = lastWrite.get(m);

@@ -106,6 +106,11 @@ class Lowering {
     return { re: packed.view(shape, strides, 0), im: packed.view(shape, strides, 1), packed };
   }
 
+  /** A real prim that is there when `p` is. */
+  #either(p: Prim): Prim {
+    return p.dtype.is_complex ? this.parts(p).re : this.real(p);
+  }
+
   #both(p: Prim, make: (part: Prim) => Prim): Parts {
     const { re, im } = this.parts(p);
     return { re: make(re), im: make(im), packed: null };
@@ -152,6 +157,8 @@ class Lowering {
       }
       case 'result':
         return this.#result(p);
+      case 'after':
+        return this.real(body.srcs[0]).after(this.#either(body.srcs[1]));
       default:
         break;
     }
@@ -234,6 +241,8 @@ class Lowering {
           packed: packed?.view([...p.shape, 2], doubled(body.strides), double(body.offset)) ?? null,
         };
       }
+      case 'after':
+        return this.#both(body.srcs[0], (part) => part.after(this.#either(body.srcs[1])));
       case 'pad':
         return this.#both(body.srcs[0], (part) => part.pad(p.shape, body.starts, body.steps));
       case 'reduce': {

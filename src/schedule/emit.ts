@@ -254,6 +254,8 @@ export class Emitter {
           mask,
         );
       }
+      case 'after':
+        return this.at(body.srcs[0], indices, mask);
       case 'input':
       case 'dot':
       case 'scatter':
@@ -283,6 +285,8 @@ export class Emitter {
     if (this.#options.placed(prim) !== null) return null;
     const body = prim.body;
     switch (body.op) {
+      case 'after':
+        return this.#symbolic(body.srcs[0], indices);
       case 'iota':
         return indices[body.axis];
       case 'const':

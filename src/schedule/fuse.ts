@@ -17,6 +17,7 @@ import { scalarOps } from '../kernel/scalar.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
 import { Emitter } from './emit.ts';
+import { GroupOrder } from './group-order.ts';
 import { axisIndex, delinearize, type Index, type LoopAxis, linear, stridesIn } from './index-map.ts';
 
 export type GroupKind = 'point' | 'row' | 'column' | 'single';
@@ -46,7 +47,7 @@ export function operandWindow(
   laid: (base: Prim) => readonly Dim[] = (p) => rowMajor(p.shape),
 ): { base: Prim; strides: readonly Dim[]; offset: Dim } | null {
   let base = operand;
-  while (base.body.op === 'view' && !inMemory(base)) base = base.body.srcs[0];
+  while ((base.body.op === 'view' || base.body.op === 'after') && !inMemory(base)) base = base.body.srcs[0];
   let found: Index | null = null;
   const emitter = new Emitter({
     placed: (p) => (p === base ? { buffer: 0, strides: laid(p) } : null),
@@ -133,7 +134,7 @@ export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
 /** A constant spread over a shape: never worth memory of its own. */
 export function isFill(p: Prim): boolean {
   let base = p;
-  while (base.body.op === 'view') base = base.body.srcs[0];
+  while (base.body.op === 'view' || base.body.op === 'after') base = base.body.srcs[0];
   return base.body.op === 'const' || base.body.op === 'param' || base.body.op === 'dim';
 }
 
@@ -160,7 +161,7 @@ function inlineCosts(order: readonly Prim[]): (p: Prim, roots: ReadonlySet<Prim>
     const { body } = p;
     const window = body.op === 'view' ? dims.productOf(p.shape.filter((_, i) => dims.keyOf(body.strides[i]) !== '0')) : null;
     const within = (size: Dim): Dim => (window !== null && provablyLess(window, size) ? window : size);
-    for (const src of p.srcs) {
+    for (const src of body.op === 'after' ? [body.srcs[0]] : p.srcs) {
       const inner = known.get(src)!;
       if (src.body.op === 'reduce' || isSingle(src) || src.body.op === 'input') {
         touch(src, within(dims.productOf(src.shape)));
@@ -364,28 +365,7 @@ export function groupRoots(outputs: readonly Prim[], roots: ReadonlySet<Prim>): 
   const readers = new Map<Prim, Set<Prim>>();
   for (const [p, srcs] of sources) for (const s of srcs) (readers.get(s) ?? readers.set(s, new Set()).get(s)!).add(p);
 
-  const predecessors = (g: Group): Set<Group> => {
-    const out = new Set<Group>();
-    for (const p of g.roots)
-      for (const s of sources.get(p)!) {
-        const other = groups.get(s);
-        if (other !== undefined && other !== g) out.add(other);
-      }
-    return out;
-  };
-  /** True if `from` reaches `to` through some other group. */
-  const reachesAround = (from: Group, to: Group, direct: boolean): boolean => {
-    const seen = new Set<Group>([to]);
-    const stack = [...predecessors(to)].filter((g) => !direct || g !== from);
-    while (stack.length > 0) {
-      const g = stack.pop()!;
-      if (g === from) return true;
-      if (seen.has(g)) continue;
-      seen.add(g);
-      stack.push(...predecessors(g));
-    }
-    return false;
-  };
+  const between = new GroupOrder(order, groups, sources);
   const inMemory = (p: Prim): boolean => roots.has(p);
 
   const tryMerge = (a: Group, b: Group): boolean => {
@@ -393,7 +373,7 @@ export function groupRoots(outputs: readonly Prim[], roots: ReadonlySet<Prim>): 
     if (domain === null) return false;
     const merged: Group = { ...domain, roots: [...a.roots, ...b.roots] };
     if (!merged.roots.every((p) => fits(p, merged))) return false;
-    if (reachesAround(a, b, true) || reachesAround(b, a, true)) return false;
+    if (between.reaches(a, b, true) || between.reaches(b, a, true)) return false;
     const own = new Set(merged.roots);
     const { reads, operations } = readsOf(b.roots, domain, (p) => inMemory(p) && !(b.roots as Prim[]).includes(p));
     for (const p of a.roots) {
@@ -405,13 +385,13 @@ export function groupRoots(outputs: readonly Prim[], roots: ReadonlySet<Prim>): 
     if (operations > maxGroupOperations) return false;
     if (own.size > 24) return false;
     for (const p of merged.roots) groups.set(p, merged);
+    between.merge(a, b, merged);
     return true;
   };
 
   for (const p of order) {
     // Consumers in order, nearest first.
-    for (const reader of order) {
-      if (!readers.get(p)?.has(reader)) continue;
+    for (const reader of readers.get(p) ?? []) {
       const a = groups.get(p)!;
       const b = groups.get(reader)!;
       if (a !== b) tryMerge(a, b);
@@ -422,19 +402,22 @@ export function groupRoots(outputs: readonly Prim[], roots: ReadonlySet<Prim>): 
   for (const p of order) for (const s of sources.get(p)!) (bySource.get(s) ?? bySource.set(s, []).get(s)!).push(p);
   for (const list of bySource.values()) {
     for (let i = 0; i < list.length; i++)
-      for (let j = i + 1; j < list.length; j++) {
+      for (let j = i + 1; j < Math.min(list.length, i + 1 + mostSiblings); j++) {
         const a = groups.get(list[i])!;
         const b = groups.get(list[j])!;
         if (a === b || a.kind !== b.kind || a.kind === 'single') continue;
         if (!dims.equal(dims.productOf(a.rows), dims.productOf(b.rows)) || !dims.equal(dims.productOf(a.cols), dims.productOf(b.cols)))
           continue;
         if (a.kind === 'column' && !sameReduction(a, b)) continue;
-        if (reachesAround(a, b, false) || reachesAround(b, a, false)) continue;
+        if (between.reaches(a, b, false) || between.reaches(b, a, false)) continue;
         tryMerge(a, b);
       }
   }
   return { order, groupOf: groups, sources };
 }
+
+/** How many of the readers of one value each of them is compared with. */
+const mostSiblings = 32;
 
 const sameReduction = (a: Group, b: Group): boolean => {
   const extents = (g: Group): string =>
@@ -452,6 +435,15 @@ function fits(p: Prim, domain: Domain & { kind: GroupKind }): boolean {
     return dims.equal(size, rows) && dims.equal(sizeOf(src), all);
   }
   return dims.equal(size, rows) || dims.equal(size, all);
+}
+
+/** Roots and inputs that must be in memory before `p` is computed, though it does not read them. */
+export function waitsOf(p: Prim, roots: ReadonlySet<Prim>): Set<Prim> {
+  const out = new Set<Prim>();
+  for (const q of topological(p.srcs, (x) => roots.has(x)))
+    if (q.body.op === 'after' && !roots.has(q))
+      for (const r of topological([q.body.srcs[1]], (x) => roots.has(x))) if (roots.has(r)) out.add(r);
+  return out;
 }
 
 function directSources(p: Prim, roots: ReadonlySet<Prim>): Set<Prim> {

@@ -16,6 +16,7 @@ import { trace } from '../util/trace.ts';
 import { assemble } from './assemble.ts';
 import { type Captured, numberLayout } from './capture.ts';
 import { lowerComplex } from './complex.ts';
+import { describeChange, describeGraph, describeKernels } from './describe.ts';
 import type { ProgramPlan } from './plan.ts';
 import { shareEqual } from './share.ts';
 import { bind, constantPattern, generalize, type Pattern } from './symbols.ts';
@@ -92,7 +93,7 @@ export class ProgramCache {
           const pattern = generalize(entry.sightings[i], captured.numbers, layout, affine);
           if (pattern === null || pattern.symbols === 0 || bind(pattern, captured.numbers) === null) continue;
           try {
-            return this.#build(captured, pattern, `numbers differ from an earlier run: ${pattern.symbols} symbols`);
+            return this.#build(captured, pattern, `${describeChange(entry.sightings, captured.numbers)}; now ${pattern.symbols} symbols`);
           } catch (error) {
             trace('programs', () => `no symbolic program: ${(error as Error).message}`);
           }
@@ -100,7 +101,7 @@ export class ProgramCache {
         if (entry.sightings.length - i >= 3) break;
       }
     }
-    return this.#build(captured, constantPattern(captured.numbers), entry.programs.length === 0 ? 'new structure' : 'new sizes');
+    return this.#build(captured, constantPattern(captured.numbers), newProgramReason(captured, entry));
   }
 
   #build(captured: Captured, pattern: Pattern, reason: string): Program {
@@ -118,6 +119,7 @@ export class ProgramCache {
       outputs: captured.outputs.map((v, i) => ({ size: sizes[i], itemsize: v.dtype.real.itemsize, donated: donated[i] })),
     };
     this.statistics.compiled++;
+    trace('kernels', () => describeKernels(plan));
     trace('code', () => executable.listing());
     trace(
       'programs',
@@ -130,6 +132,7 @@ export class ProgramCache {
 
   /** Computes the captured outputs: each gets its buffer. Nothing has changed if this throws before the first kernel. */
   run(captured: Captured): void {
+    trace('graph', () => describeGraph(captured));
     const { program, symbols } = this.find(captured);
     const externals: Buffer[] = captured.externals.map((v) => bufferOf(v));
     const fresh: Buffer[] = [];
@@ -157,6 +160,16 @@ export class ProgramCache {
     this.statistics.runs++;
     this.statistics.kernels += program.plan.steps.length;
   }
+}
+
+/** Why no program of the cache would do. */
+function newProgramReason(captured: Captured, entry: Entry): string {
+  if (entry.programs.length > 0) {
+    const why = flags.noSymbols ? 'symbols are off' : 'no symbols fit';
+    return `${describeChange(entry.sightings, captured.numbers)}; ${why}`;
+  }
+  const names = captured.nodes.map((n) => n.signature.operator.name);
+  return `new structure: ${names.slice(0, 6).join(' ')}${names.length > 6 ? ` ... ${names.at(-1)}` : ''}`;
 }
 
 function bufferOf(v: Value): Buffer {

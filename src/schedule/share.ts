@@ -49,6 +49,7 @@ function attributes(body: PrimBody): string | null {
     case 'dot':
     case 'lookup':
     case 'complex':
+    case 'after':
       return '';
     default:
       return body satisfies never;

@@ -6,8 +6,8 @@ import { canCast, scalarTypeName } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
 import { broadcastShapes, makeView } from '../shape/view.ts';
 import { engineOf } from './devices.ts';
-import { constantsOf, record } from './record.ts';
 import { refuseMultiView } from './multi-view.ts';
+import { constantsOf, record } from './record.ts';
 import { writing } from './scope.ts';
 import { Tensor } from './tensor.ts';
 

@@ -15,7 +15,9 @@ describe('flags', () => {
       undefined,
       undefined,
     ]);
-    expect(() => readFlags({ MAGPIE_MEMORY: 'lots' })).toThrow("MAGPIE_MEMORY must be a number of bytes with an optional suffix K, M, G or T, got 'lots'");
+    expect(() => readFlags({ MAGPIE_MEMORY: 'lots' })).toThrow(
+      "MAGPIE_MEMORY must be a number of bytes with an optional suffix K, M, G or T, got 'lots'",
+    );
     expect(() => readFlags({ MAGPIE_THREADS: 'many' })).toThrow("MAGPIE_THREADS must be a number, got 'many'");
   });
 

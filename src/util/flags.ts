@@ -21,7 +21,8 @@ export const traceTopics = {
   kernels: 'at each compilation, the kernel IR',
   code: 'at each compilation, the kernel IR, the vector IR and the listing of the machine code (or the text of the device)',
   memory: 'sweeps for garbage: what they found, what is alive, how long they took',
-  profile: 'at each run, the time of each kernel, the bytes of its buffers, GB/s, and the share of what a copy between large arrays reaches',
+  profile:
+    'at each run, the time of each kernel, the bytes of its buffers, GB/s, and the share of what a copy between large arrays reaches',
 } as const;
 
 export const flagTable = {
@@ -54,6 +55,11 @@ export const flagTable = {
     type: 'bytes',
     env: 'MAGPIE_SWEEP_BYTES',
     doc: 'bytes of long-lived results allocated since the last sweep for garbage that make the next one due',
+  },
+  attentionBytes: {
+    type: 'bytes',
+    env: 'MAGPIE_ATTENTION_BYTES',
+    doc: 'bytes of attention scores in memory at a time: from four times as many on, queries are taken block by block',
   },
   isa: {
     type: 'string',
@@ -105,6 +111,7 @@ export const flagDefaults: Readonly<Flags> = {
   pendingBytes: 256 * 2 ** 20,
   pendingNodes: 4096,
   sweepBytes: 256 * 2 ** 20,
+  attentionBytes: 16 * 2 ** 20,
   isa: '',
   threads: 0,
   memory: Infinity,

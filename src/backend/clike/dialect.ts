@@ -17,6 +17,14 @@ export interface Dialect {
   /** Opens the kernel up to its first statement for one piece of the grid; `locals`: bytes of scratch memory of a team. */
   head(name: string, begin: string, end: string, locals: number): string;
   readonly tail: string;
+  /** The same for a kernel whose items are each shared by the teams of a block (`G` of `GS`); `slots`: bytes for cells. See `folds.ts`. */
+  blockHead(name: string, begin: string, end: string, locals: number, slots: number): string;
+  readonly blockTail: string;
+  /** The same for a kernel that computes the cells of free folds ahead: item `blockIdx.y`, all teams of the grid's row. */
+  aheadHead(name: string, begin: string, end: string, locals: number, slots: number): string;
+  readonly aheadTail: string;
+  /** A barrier for all teams that share an item. */
+  readonly barrier: string;
   /** A load that may be moved across stores: nothing writes that memory while the kernel runs. */
   constantLoad(type: string, address: string): string;
   swap(value: string, distance: number): string;

@@ -21,6 +21,7 @@ import {
   type VectorType,
 } from '../../kernel/vector-ir.ts';
 import type { Dialect } from './dialect.ts';
+import { type Fold, hasStore, type SharedItem } from './folds.ts';
 
 const prefixes = { f32: 's', f64: 'd', i32: 'w', i64: 'q', mask: 'k', index: 'r' } as const;
 const nameOf = (r: Register): string => `${prefixes[r.type]}${r.id}`;
@@ -34,9 +35,28 @@ const operand = (o: IndexOperand): string => (typeof o === 'number' ? integer(o)
 const unrolledStatements = 160;
 const mostUnrolled = 8;
 
-export function renderKernel(kernel: VectorKernel, dialect: Dialect, name: string = 'kernel'): string {
-  return new Renderer(kernel, dialect).render(name);
+/** `block`: each item is shared by the teams of a block; `ahead`: the kernel that computes the cells of free folds before that one runs. */
+export interface Sharing {
+  readonly mode: 'block' | 'ahead';
+  readonly item: SharedItem;
+  /** In mode `block`: free folds have been computed ahead. */
+  readonly ahead: boolean;
 }
+
+export function renderKernel(kernel: VectorKernel, dialect: Dialect, name: string = 'kernel', sharing: Sharing | null = null): string {
+  return new Renderer(kernel, dialect, sharing).render(name);
+}
+
+/** Cells lie in slots, a word for each lane; so many bytes of them are held close while they are merged. */
+const cellBytes = 16 * 8;
+const windowBytes = 16 * 1024;
+const slotBytesOf = (fold: Fold): number => fold.cells.length * cellBytes;
+/** Bytes of slots an item: of the folds that do not fit the window, one after the other. */
+export const slotBytes = (item: SharedItem, ahead: boolean): number =>
+  [...item.folds.values()].reduce((sum, f) => sum + (isFar(f, ahead) ? f.iterations * slotBytesOf(f) : 0), 0);
+const isFar = (fold: Fold, ahead: boolean): boolean => (ahead && fold.free) || fold.iterations * slotBytesOf(fold) > windowBytes;
+/** Shared memory that merging takes, besides locals. */
+export const windowSize: number = windowBytes;
 
 class Renderer {
   readonly #kernel: VectorKernel;
@@ -50,9 +70,11 @@ class Renderer {
   /** Registers whose lanes are all different, and all equal. */
   readonly #distinct = new Set<number>();
   readonly #uniform = new Set<number>();
+  readonly #sharing: Sharing | null;
   #indent = '    ';
 
-  constructor(kernel: VectorKernel, dialect: Dialect) {
+  constructor(kernel: VectorKernel, dialect: Dialect, sharing: Sharing | null) {
+    this.#sharing = sharing;
     if (kernel.lanes !== 16) throw new Error('internal: a team has sixteen threads');
     this.#kernel = kernel;
     this.#dialect = dialect;
@@ -69,8 +91,95 @@ class Renderer {
 
   render(name: string): string {
     const { begin, end, body, buffers } = this.#kernel;
+    const dialect = this.#dialect;
+    const sharing = this.#sharing;
     this.#block(body);
-    return `${this.#dialect.head(name, nameOf(begin), nameOf(end), localOffset(buffers))}${this.#lines.join('\n')}\n${this.#dialect.tail}`;
+    const locals = localOffset(buffers);
+    if (sharing === null) return `${dialect.head(name, nameOf(begin), nameOf(end), locals)}${this.#lines.join('\n')}\n${dialect.tail}`;
+    const slots = slotBytes(sharing.item, sharing.ahead);
+    const [head, tail] =
+      sharing.mode === 'block' ? [dialect.blockHead, dialect.blockTail] : ([dialect.aheadHead, dialect.aheadTail] as const);
+    return `${head(name, nameOf(begin), nameOf(end), locals, slots)}${this.#lines.join('\n')}\n${tail}`;
+  }
+
+  // ---- items that teams share
+
+  /** The body of an item: `slot` counts the bytes of far folds. */
+  #shared(body: readonly VectorStatement[], { mode, item, ahead }: Sharing): void {
+    const { barrier } = this.#dialect;
+    let slot = 0;
+    for (const s of body) {
+      const fold = item.folds.get(s);
+      if (fold !== undefined) {
+        const far = isFar(fold, ahead);
+        const computed = ahead && fold.free;
+        if (mode === 'ahead' ? fold.free : !computed) this.#cells(fold, far ? `P + ${slot}` : 'W');
+        if (mode === 'block') this.#merge(fold, far ? `P + ${slot}` : null);
+        if (far) slot += fold.iterations * slotBytesOf(fold);
+      } else if (mode === 'ahead') {
+        if (!item.tainted.has(s)) this.#statement(s);
+      } else if (hasStore(s)) {
+        // Nobody may still be reading what is overwritten, and everybody sees what was stored.
+        this.#put(barrier);
+        if (item.distributed.has(s)) this.#distribute(s as StatementOf<'loop'>);
+        else this.#nested('if (G == 0)', [s]);
+        this.#put(barrier);
+      } else this.#statement(s);
+    }
+  }
+
+  #distribute({ counter, from, to, step, body }: StatementOf<'loop'>): void {
+    const name = nameOf(counter);
+    this.#nested(`for (i64 ${name} = ${operand(from)} + (i64)G * ${step}; ${name} < ${operand(to)}; ${name} += (i64)GS * ${step})`, body);
+  }
+
+  /** Each team computes the cells of its iterations. */
+  #cells(fold: Fold, slots: string): void {
+    const outer = this.#indent;
+    this.#put(`for (i64 it = G; it < ${fold.iterations}; it += GS) {`);
+    this.#indent += '  ';
+    let after = fold.iterations;
+    for (const { loop, trips, from, before } of fold.levels) {
+      after /= trips;
+      this.#define(loop.counter, `${from} + (it / ${after} % ${trips}) * ${loop.step}`);
+      this.#block(before);
+    }
+    fold.cells.forEach((cell, c) => {
+      this.#put(`*(${this.#dialect.types[cell.type]}*)(${slots} + (it * ${fold.cells.length} + ${c}) * ${cellBytes} + L * 8) = ${nameOf(cell)};`);
+    });
+    this.#indent = outer;
+    this.#put('}');
+    if (this.#sharing!.mode === 'block') this.#put(this.#dialect.barrier);
+  }
+
+  /** All teams merge all cells in order; what lies far away is brought near piece by piece. */
+  #merge(fold: Fold, far: string | null): void {
+    const { barrier, unroll, types } = this.#dialect;
+    const size = slotBytesOf(fold);
+    const outer = this.#indent;
+    const piece = Math.floor(windowBytes / size);
+    if (far !== null) {
+      this.#put(`for (i64 first = 0; first < ${fold.iterations}; first += ${piece}) {`);
+      this.#indent += '  ';
+      this.#put(`const int n = ${fold.iterations} - first < ${piece} ? (int)(${fold.iterations} - first) : ${piece};`);
+      this.#put(`for (int w = threadIdx.x; w < n * ${size / 8}; w += blockDim.x) ((i64*)W)[w] = ((i64*)(${far} + first * ${size}))[w];`);
+      this.#put(barrier);
+    }
+    this.#put(unroll(8));
+    this.#put(`for (int it = 0; it < ${far === null ? fold.iterations : 'n'}; it++) {`);
+    const inner = this.#indent;
+    this.#indent += '  ';
+    fold.cells.forEach((cell, c) => {
+      this.#define(cell, `*(${types[cell.type]}*)(W + (it * ${fold.cells.length} + ${c}) * ${cellBytes} + L * 8)`);
+    });
+    this.#block(fold.merge);
+    this.#indent = inner;
+    this.#put('}');
+    this.#put(barrier);
+    if (far !== null) {
+      this.#indent = outer;
+      this.#put('}');
+    }
   }
 
   #put(text: string): void {
@@ -174,6 +283,12 @@ class Renderer {
         return;
       case 'loop': {
         const { from, to, step, counter } = s;
+        if (s === this.#sharing?.item.itemLoop) {
+          this.#put(`{ const i64 ${nameOf(counter)} = ${operand(from)};`);
+          this.#shared(s.body, this.#sharing);
+          this.#put('}');
+          return;
+        }
         const times = unrollOf(s.body);
         if (times > 1) this.#put(this.#dialect.unroll(times));
         const bound = typeof to === 'number' ? operand(to) : `${nameOf(counter)}_end`;

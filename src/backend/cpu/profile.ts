@@ -1,6 +1,7 @@
 /**
  * The flag `trace=profile`: runs a native program whose stages are single steps and prints what each took.
  *
+ * The share is that of what a copy between large arrays reaches (`bandwidth.ts`): near 100 % the memory is what limits; above it, data came from caches.
  * Stages are timed by the time stamp counter, whose rate is measured against the clock between runs that lie some time apart.
  */
 import { trace } from '../../util/trace.ts';
@@ -23,19 +24,22 @@ function ticksPerMicrosecond(begin: number, end: number, beginTime: number, endT
   return Math.max(1, (end - firstTick) / ((endTime - firstTime) * 1000));
 }
 
-export function printProfile(program: NativeProgram, stages: readonly ProfiledStage[]): void {
+export function printProfile(program: NativeProgram, stages: readonly ProfiledStage[], bandwidth: number | null): void {
   const beginTime = performance.now();
   program.run();
   const endTime = performance.now();
   const ticks = program.stageTicks();
   if (ticks.length === 0) return;
-  const rate = ticksPerMicrosecond(ticks[0].begin, ticks[ticks.length - 1].end, beginTime, endTime);
+  const ticksPerUs = ticksPerMicrosecond(ticks[0].begin, ticks[ticks.length - 1].end, beginTime, endTime);
   trace('profile', () => {
     const lines = stages.map(({ label, bytes }, i) => {
-      const microseconds = (ticks[i].end - ticks[i].begin) / rate;
-      const speed = microseconds > 0 ? (bytes / microseconds / 1000).toFixed(1) : '-';
-      return `${microseconds.toFixed(1).padStart(10)} us ${(bytes / 1e6).toFixed(3).padStart(12)} MB ${speed.padStart(8)} GB/s  ${label}`;
+      const microseconds = (ticks[i].end - ticks[i].begin) / ticksPerUs;
+      const rate = microseconds > 0 ? bytes / microseconds / 1000 : null;
+      const speed = rate?.toFixed(1) ?? '-';
+      const share = rate === null || bandwidth === null ? '-' : ((rate / bandwidth) * 100).toFixed(0);
+      return `${microseconds.toFixed(1).padStart(10)} us ${(bytes / 1e6).toFixed(3).padStart(12)} MB ${speed.padStart(8)} GB/s ${share.padStart(4)} %  ${label}`;
     });
-    return [...lines, `${((endTime - beginTime) * 1000).toFixed(1).padStart(10)} us in all`].join('\n');
+    const yardstick = bandwidth === null ? '' : ` (100 % is ${bandwidth.toFixed(1)} GB/s)`;
+    return [...lines, `${((endTime - beginTime) * 1000).toFixed(1).padStart(10)} us in all${yardstick}`].join('\n');
   });
 }

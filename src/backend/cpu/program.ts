@@ -22,6 +22,7 @@ import { PreparedKernels } from '../kernel-key.ts';
 import { legalizeMatmuls } from '../legalize-matmul.ts';
 import { chooseGrain, leastWork, roundGrain, whole } from '../tiles.ts';
 import type { TrackedBuffer } from '../tracked-memory.ts';
+import { copyBandwidth } from './bandwidth.ts';
 import type { CodeRequest, KernelCache } from './kernel-cache.ts';
 import type { NativeBlock, NativeHeap } from './memory.ts';
 import { getNumThreads, NativeProgram, type NativeStage, type NativeTask } from './pool.ts';
@@ -134,6 +135,7 @@ export class NativeExecutable implements Executable {
             label: labelOf(this.#steps[i]),
             bytes: this.#bytesOf(this.#steps[i], { externals, outputs, symbols, scalars }),
           })),
+          copyBandwidth(this.#context.isa, this.#context.heap, this.#context.kernels),
         );
       else program?.run();
       for (const step of hosts) runHostStep(step, symbols, (buffer) => this.#bytesAt(buffer, { externals, outputs, symbols, scalars }));

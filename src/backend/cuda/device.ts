@@ -39,6 +39,7 @@ export class CudaBackend implements Backend {
     this.#memory = new TrackedMemory<CudaBlock>({
       release: (block) => heap.free(block),
       available: () => heap.available(),
+      roomyBytes: driver.totalBytes / 10,
       giveBack: () => {
         this.#arena.release();
         heap.trim();

@@ -3,12 +3,19 @@
  * different ways. Compiled with `-fmad=false` by NVRTC without any header. Formats narrower than float32 are converted as `dtype/codec.ts` says.
  */
 import type { Dialect } from '../clike/dialect.ts';
+import { windowSize } from '../clike/render.ts';
 
 /** Threads of the largest block that kernels are compiled for. */
 export const mostThreads = 256;
 export const teamThreads = 16;
 /** Scratch memory of a team up to this lies in shared memory: a block of two teams must fit in the 227 KiB of an SM of Hopper, and in 99 KiB of others. */
 export const mostSharedLocals: number = 48 * 1024;
+
+/** Threads of the largest block that shares an item, and the most shared memory for what an item keeps. */
+export const mostBlockThreads = 512;
+export const mostBlockLocals: number = 64 * 1024;
+/** Bytes of scratch memory for locals that do not fit shared memory, for a block. */
+export const farLocals = (locals: number): number => (locals <= mostBlockLocals ? 0 : locals);
 
 const prelude = `typedef long long i64;
 typedef unsigned long long u64;
@@ -158,6 +165,31 @@ ${
     const i64 ${end} = ${begin} + grain < count ? ${begin} + grain : count;
 `,
   tail: '    __syncwarp(team);\n  }\n}\n',
+  // Shared memory: the window for cells (W), then locals where they fit. Scratch memory of a block: cells that are far (P), then locals.
+  blockHead: (name, begin, end, locals, slots) => `extern "C" __global__ void __launch_bounds__(${mostBlockThreads}) ${name}(const i64* __restrict__ A, i64 count, i64 grain, i64 scratch) {
+  const int L = threadIdx.x & 15;
+  const u32 team = 0xffffu << (threadIdx.x & 16);
+  const int G = threadIdx.x >> 4, GS = blockDim.x >> 4;
+  extern __shared__ __align__(16) char shared[];
+  const i64 W = (i64)shared;
+  const i64 P = scratch + (i64)blockIdx.x * ${slots + farLocals(locals)};
+  const i64 S = ${farLocals(locals) === 0 ? `W + ${windowSize}` : `P + ${slots}`};
+  for (i64 ${begin} = blockIdx.x; ${begin} < count; ${begin} += gridDim.x) {
+    const i64 ${end} = ${begin} + 1;
+`,
+  blockTail: '    __syncthreads();\n  }\n}\n',
+  aheadHead: (name, begin, end, locals, slots) => `extern "C" __global__ void __launch_bounds__(${mostThreads}) ${name}(const i64* __restrict__ A, i64 count, i64 grain, i64 scratch) {
+  const int L = threadIdx.x & 15;
+  const i64 G = (i64)blockIdx.x * (blockDim.x >> 4) + (threadIdx.x >> 4), GS = (i64)gridDim.x * (blockDim.x >> 4);
+  const u32 team = 0xffffu << (threadIdx.x & 16);
+  const i64 P = scratch + (i64)blockIdx.y * ${slots + farLocals(locals)};
+  const i64 S = 0;
+  {
+    const i64 ${begin} = blockIdx.y;
+    const i64 ${end} = ${begin} + 1;
+`,
+  aheadTail: '  }\n}\n',
+  barrier: '__syncthreads();',
   constantLoad: (type, address) => `__ldg((const ${type}*)(${address}))`,
   swap: (value, distance) => `__shfl_xor_sync(team, ${value}, ${distance}, 16)`,
   first: (value) => `__shfl_sync(team, ${value}, 0, 16)`,

@@ -11,19 +11,20 @@ import { decomposeKernel } from '../../kernel/decompose.ts';
 import { type Kernel, localOffset } from '../../kernel/ir.ts';
 import { lowerKernel } from '../../kernel/lower.ts';
 import { printKernel } from '../../kernel/print.ts';
-import { elementSizes } from '../../kernel/vector-ir.ts';
+import { elementSizes, type VectorKernel } from '../../kernel/vector-ir.ts';
 import { accessOf, gridCount, type HostStep, type KernelStep, type MatmulStep, type ProgramPlan, type Step } from '../../schedule/plan.ts';
 import * as dims from '../../shape/dim.ts';
 import { trace, tracing } from '../../util/trace.ts';
 import { ProgramArguments } from '../arguments.ts';
-import { renderKernel } from '../clike/render.ts';
+import { findSharedItem, type SharedItem } from '../clike/folds.ts';
+import { renderKernel, type Sharing, slotBytes, windowSize } from '../clike/render.ts';
 import { runHostStep } from '../host-step.ts';
 import type { Bindings, Executable } from '../interface.ts';
 import { PreparedKernels } from '../kernel-key.ts';
 import { legalizeMatmuls } from '../legalize-matmul.ts';
 import type { TrackedBuffer } from '../tracked-memory.ts';
 import type { Cublas } from './cublas.ts';
-import { cuda, mostSharedLocals, mostThreads, teamThreads } from './dialect.ts';
+import { cuda, farLocals, mostBlockThreads, mostSharedLocals, mostThreads, teamThreads } from './dialect.ts';
 import type { Driver, Launch } from './driver.ts';
 import type { CudaKernel, CudaKernels } from './kernel-cache.ts';
 import { type CudaMatmul, matmulName, matmulSource, matmulWords, mostBatchDims, planProduct, typesOf } from './matmul.ts';
@@ -69,6 +70,11 @@ const mostWasted = 64;
 /** Elements of a flat grid that a team takes when there are plenty, and when there are few. */
 const [roomyGrain, smallGrain] = [64, 16];
 
+/** Steps of sixteen elements from which an item is worth a block, and when there are few items; blocks of a reduction worth a kernel of their own. */
+const [longItem, fewItemsLong, leastAhead] = [128, 32, 32];
+/** Bytes that an item keeps of which too few would fit an SM, one for each team. */
+const largeLocals = 4096;
+
 const labelOf = (step: Step): string =>
   step.kind === 'kernel' ? `${step.kernel.name} [${step.place}]` : `${step.kind === 'matmul' ? 'product' : step.fn.name} [${step.place}]`;
 
@@ -85,7 +91,8 @@ export class CudaExecutable implements Executable {
   readonly #parameters: ReturnType<Driver['hostMemory']>;
   /** Products that cuBLAS has refused. */
   readonly #refused = new Set<number>();
-  #kernels: (CudaKernel | null)[] = [];
+  /** What can be shared of the items of a kernel step; null: nothing. */
+  #items: (SharedItem | null)[] = [];
   #fresh = true;
   #wide = false;
   #segments: Segment[] | null = null;
@@ -158,25 +165,33 @@ export class CudaExecutable implements Executable {
           const size = [...step.batch, step.m, step.n, step.k].map(dims.keyOf).join(' x ');
           return `${head}product [${size}] of ${step.a.dtype} and ${step.b.dtype} into ${step.c.dtype}\n`;
         }
-        return `${head}${printKernel(step.kernel)}${this.#sourceOf(step.kernel, nameOf(step.kernel), false)}`;
+        return `${head}${printKernel(step.kernel)}${renderKernel(this.#lower(step.kernel), cuda, nameOf(step.kernel))}`;
       })
       .join('\n');
   }
 
   // ---- code
 
-  #sourceOf(kernel: Kernel, name: string, withPrelude: boolean): string {
-    const vector = lowerKernel(kernel, { lanes: 16, laneIndexType: this.#wide ? 'i64' : 'i32' });
-    return `${withPrelude ? cuda.prelude : ''}${renderKernel(vector, cuda, name)}`;
+  #lower(kernel: Kernel): VectorKernel {
+    return lowerKernel(kernel, { lanes: 16, laneIndexType: this.#wide ? 'i64' : 'i32' });
+  }
+
+  #kernelFor(index: number, variant: string, make: (vector: VectorKernel) => Sharing | null): CudaKernel {
+    const { kernel } = this.#steps[index] as KernelStep;
+    const name = `${nameOf(kernel)}${variant}`;
+    const key = `${this.#wide ? 'wide' : ''}${variant}\n${this.#keys[index]}`;
+    const source = (): string => {
+      const vector = this.#lower(kernel);
+      return `${cuda.prelude}${renderKernel(vector, cuda, name, make(vector))}`;
+    };
+    return this.#context.kernels.get({ key, name, source });
   }
 
   #compile(): void {
     this.#dropGraphs();
-    const { kernels } = this.#context;
-    this.#kernels = this.#steps.map((step, i) => {
-      if (step.kind !== 'kernel') return null;
-      const name = nameOf(step.kernel);
-      return kernels.get({ key: `${this.#wide ? 'wide\n' : ''}${this.#keys[i]}`, name, source: () => this.#sourceOf(step.kernel, name, true) });
+    this.#items = this.#steps.map((step) => {
+      if (step.kind !== 'kernel' || step.kernel.grid.at(-1)?.kind === 'vector') return null;
+      return findSharedItem(this.#lower(step.kernel));
     });
   }
 
@@ -205,33 +220,74 @@ export class CudaExecutable implements Executable {
       const segment = segments.at(-1)!;
       if (step.kind === 'host') segment.hosts.push(step);
       else {
-        const work = step.kind === 'matmul' ? this.#productWork(i, step) : this.#kernelWork(i, step, symbols);
-        if (work !== null) segment.works.push(work);
+        if (step.kind === 'matmul') segment.works.push(...this.#productWork(i, step));
+        else segment.works.push(...this.#kernelWorks(i, step, symbols));
       }
     }
     this.#segments = segments;
   }
 
-  #productWork(index: number, step: MatmulStep): Work | null {
+  #productWork(index: number, step: MatmulStep): Work[] {
     const product = this.#arguments.matmuls[index] as CudaMatmul;
-    if (product.grid.some((size) => size === 0)) return null;
+    if (product.grid.some((size) => size === 0)) return [];
     // Our kernel is compiled only where it is needed.
     const usesOwn = product.gemm === null || this.#context.cublas() === null;
     const kernel = usesOwn ? this.#productKernel(step).handle : 0;
     const parameters = this.#writeParameters(index, 0, 0);
-    return { index, label: labelOf(step), launch: { kernel, grid: product.grid, threads: mostThreads, sharedBytes: 0, parameters }, product };
+    return [{ index, label: labelOf(step), launch: { kernel, grid: product.grid, threads: mostThreads, sharedBytes: 0, parameters }, product }];
   }
 
-  #kernelWork(index: number, step: KernelStep, symbols: ArrayLike<number>): Work | null {
-    const count = gridCount(step, symbols);
-    if (count === 0) return null;
+  /** An item shared by a block, when it is long; with few such items, long reductions are computed ahead by the whole card. */
+  #sharedWorks(index: number, step: KernelStep, count: number, item: SharedItem): Work[] {
     const { driver } = this.#context;
     const { multiprocessors } = driver;
+    const locals = localOffset(step.kernel.buffers);
+    const free = [...item.folds.values()].filter((f) => f.free).reduce((most, f) => Math.max(most, f.iterations), 0);
+    const ahead = count * 4 <= multiprocessors && free >= leastAhead;
+    const slots = slotBytes(item, ahead);
+    const far = slots + farLocals(locals);
+    const blocks = far === 0 || ahead ? Math.min(count, 2 ** 31 - 1) : Math.min(count, multiprocessors * 4);
+    this.#scratchBytes = Math.max(this.#scratchBytes, blocks * far);
+    const teams = Math.min(mostBlockThreads / teamThreads, Math.max(4, 2 ** Math.floor(Math.log2(item.longest / 8))));
+    const sharedBytes = windowSize + (farLocals(locals) === 0 ? locals : 0);
+    const parameters = this.#writeParameters(index, count, 1);
+    const main = this.#kernelFor(index, ahead ? '_rest' : '_block', (vector) => ({ mode: 'block', item: findSharedItem(vector)!, ahead }));
+    if (sharedBytes > 48 * 1024) driver.setSharedBytes(main.handle, sharedBytes);
+    const works: Work[] = [];
+    if (ahead) {
+      const kernel = this.#kernelFor(index, '_ahead', (vector) => ({ mode: 'ahead', item: findSharedItem(vector)!, ahead }));
+      const perBlock = mostThreads / teamThreads;
+      const wanted = Math.ceil(Math.min(free, (multiprocessors * 8 * perBlock) / count) / perBlock);
+      works.push({
+        index,
+        label: `cells of ${labelOf(step)}`,
+        launch: { kernel: kernel.handle, grid: [Math.max(1, wanted), count, 1], threads: mostThreads, sharedBytes: 0, parameters },
+        product: null,
+      });
+    }
+    works.push({
+      index,
+      label: labelOf(step),
+      launch: { kernel: main.handle, grid: [blocks, 1, 1], threads: teams * teamThreads, sharedBytes, parameters },
+      product: null,
+    });
+    return works;
+  }
+
+  #kernelWorks(index: number, step: KernelStep, symbols: ArrayLike<number>): Work[] {
+    const count = gridCount(step, symbols);
+    if (count === 0) return [];
+    const { driver } = this.#context;
+    const item = this.#items[index];
+    const { multiprocessors } = driver;
+    const locals = localOffset(step.kernel.buffers);
+    const long = item !== null && item.longest >= longItem && (count < multiprocessors * 16 || locals >= largeLocals);
+    if (item !== null && (long || (item.longest >= fewItemsLong && count <= multiprocessors * 4)))
+      return this.#sharedWorks(index, step, count, item);
     const vector = step.kernel.grid.at(-1)?.kind === 'vector';
     const plenty = count / roomyGrain >= multiprocessors * 64;
     const grain = vector ? (plenty ? roomyGrain : smallGrain) : 1;
     const teams = Math.ceil(count / grain);
-    const locals = localOffset(step.kernel.buffers);
     const shared = locals > 0 && locals <= mostSharedLocals;
     // Blocks enough for all processors first, then larger ones.
     let perBlock = Math.min(mostThreads / teamThreads, Math.max(2, 2 ** Math.floor(Math.log2(Math.max(1, teams / (multiprocessors * 2))))));
@@ -243,13 +299,13 @@ export class CudaExecutable implements Executable {
     }
     const parameters = this.#writeParameters(index, count, grain);
     const launch: Launch = {
-      kernel: this.#kernels[index]!.handle,
+      kernel: this.#kernelFor(index, '', () => null).handle,
       grid: [blocks, 1, 1],
       threads: perBlock * teamThreads,
       sharedBytes: shared ? perBlock * locals : 0,
       parameters,
     };
-    return { index, label: labelOf(step), launch, product: null };
+    return [{ index, label: labelOf(step), launch, product: null }];
   }
 
   /** The kernel's parameters (argument words, count, grain, scratch memory) and pointers to them. */

@@ -35,13 +35,15 @@ function orthogonalize(w: Matrix, v: Matrix): void {
   const tolerance = Number.EPSILON * Math.max(8, w.cols);
   for (let sweep = 0; sweep < 60; sweep++) {
     let rotated = false;
+    // Squared norms are kept through a sweep, and computed anew at its start.
+    const norms = Float64Array.from({ length: n }, (_, i) => norm2(i));
     for (let p = 0; p < n - 1; p++)
       for (let q = p + 1; q < n; q++) {
-        const alpha = norm2(p);
-        const beta = norm2(q);
+        const alpha = norms[p];
+        const beta = norms[q];
         innerProduct(w, p * w.cols, w, q * w.cols, w.cols);
         const [re, im] = dotted;
-        const size = Math.hypot(re, im);
+        const size = im === 0 ? Math.abs(re) : Math.hypot(re, im);
         if (size === 0 || !(size > tolerance * Math.sqrt(alpha * beta))) continue;
         rotated = true;
         // The phase of column q first, then a real rotation.
@@ -50,6 +52,8 @@ function orthogonalize(w: Matrix, v: Matrix): void {
         const t = (zeta >= 0 ? 1 : -1) / (Math.abs(zeta) + Math.sqrt(1 + zeta * zeta));
         const c = 1 / Math.sqrt(1 + t * t);
         for (const m of [w, v]) rotate(m, p, q, c, c * t);
+        norms[p] = alpha - t * size;
+        norms[q] = beta + t * size;
       }
     if (!rotated) return;
   }

@@ -1,0 +1,74 @@
+/**
+ * The weights of a Hugging Face folder: `model.safetensors`, or shards with an index. Headers are read when it is opened, tensors one at a time.
+ *
+ * An index comes from outside: it names files of its own folder, every tensor is where it says, or an error says which is not.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Tensor } from '../ops/methods.ts';
+import { type SafeOpen, safe_open } from '../serialize/safetensors.ts';
+import { isJson } from './config-fields.ts';
+import { readJson } from './config.ts';
+
+export interface Checkpoint extends Disposable {
+  readonly names: readonly string[];
+  /** The tensor, on the CPU, in the file's dtype. */
+  read(name: string): Tensor;
+  /** The file that holds it, for errors. */
+  fileOf(name: string): string;
+}
+
+export function openCheckpoint(folder: string): Checkpoint {
+  const single = join(folder, 'model.safetensors');
+  if (existsSync(single)) return opened(new Map([[single, safe_open(single)]]), null);
+  const index = join(folder, 'model.safetensors.index.json');
+  if (!existsSync(index)) throw new Error(`no file named model.safetensors or model.safetensors.index.json found in directory ${folder}`);
+  const places = readIndex(index);
+  const files = new Map<string, SafeOpen>();
+  try {
+    for (const shard of new Set(places.values())) files.set(join(folder, shard), safe_open(join(folder, shard)));
+    return opened(files, new Map([...places].map(([name, shard]) => [name, join(folder, shard)])), index);
+  } catch (error) {
+    for (const file of files.values()) file.close();
+    throw error;
+  }
+}
+
+function readIndex(index: string): Map<string, string> {
+  const json = readJson(index);
+  const map = isJson(json) ? json['weight_map'] : undefined;
+  if (!isJson(map)) throw new TypeError(`${index}: "weight_map" should be an object of file names`);
+  return new Map(
+    Object.entries(map).map(([name, shard]) => {
+      if (typeof shard !== 'string' || !/^[\w.-]+\.safetensors$/.test(shard))
+        throw new TypeError(`${index}: tensor ${JSON.stringify(name)} should be in a .safetensors file of the same folder, got ${JSON.stringify(shard)}`);
+      return [name, shard];
+    }),
+  );
+}
+
+function opened(files: ReadonlyMap<string, SafeOpen>, places: ReadonlyMap<string, string> | null, index = ''): Checkpoint {
+  const fileOfName = new Map<string, string>();
+  for (const [path, file] of files) {
+    for (const name of file.keys()) {
+      const place = places === null ? path : places.get(name);
+      if (place === path) fileOfName.set(name, path);
+    }
+  }
+  const lost = places === null ? [] : [...places].filter(([name]) => !fileOfName.has(name));
+  if (lost.length > 0)
+    throw new Error(`${index}: ${lost.slice(0, 5).map(([name, file]) => `${JSON.stringify(name)} is not in ${file}`).join(', ')}`);
+  const fileOf = (name: string): string => {
+    const path = fileOfName.get(name);
+    if (path === undefined) throw new Error(`internal: no tensor ${name} in the checkpoint`);
+    return path;
+  };
+  return {
+    names: [...fileOfName.keys()],
+    fileOf,
+    read: (name) => files.get(fileOf(name))!.get_tensor(name),
+    [Symbol.dispose]: () => {
+      for (const file of files.values()) file.close();
+    },
+  };
+}

@@ -1,0 +1,202 @@
+/**
+ * `generate()`: tokens one after the other, as an async iterator.
+ *
+ * Works with the models of this folder and with any module that keeps a small protocol ({@link GenerationModel}). The prompt is computed at once,
+ * then one token a step; keys and values are kept in a cache made for the whole length, so that a step compiles nothing once it has been seen.
+ * Each step runs without gradients; between steps the event loop gets a turn now and then, so timers, Ctrl-C and a page stay alive.
+ */
+import { no_grad } from '../autograd/modes.ts';
+import { tensor } from '../ops/creation.ts';
+import { Tensor } from '../ops/methods.ts';
+import type { GenerationConfig } from './generation-config.ts';
+import { makeSampler, type Sampler, type SamplingOptions } from './sampling.ts';
+
+/** What `generate` tells a model at each call. */
+export interface GenerationStep<Cache> {
+  /** What `make_cache` returned; null for a model without it, which gets all tokens so far at every call. */
+  readonly cache: Cache | null;
+  /** How many tokens the cache holds already: those of the call are the next ones. */
+  readonly position: number;
+  /** `[batch, position + tokens]`, int64, 0 where a shorter prompt was padded on the left; null without padding. */
+  readonly attention_mask: Tensor | null;
+  /** `[batch, tokens]`, int64: positions that do not count padding; null without padding (`position`, `position + 1`, ...). */
+  readonly position_ids: Tensor | null;
+  /** 1: only the logits of the last token are read, others need not be computed. */
+  readonly logits_to_keep: number;
+}
+
+/**
+ * What a module needs so that `generate` can use it: to be called with tokens `[batch, n]` and a step, and to return logits `[batch, n or 1, vocabulary]`
+ * or an object that has them. `make_cache` is optional: without it every step computes all tokens again.
+ */
+export interface GenerationModel<Cache = unknown> {
+  (input_ids: Tensor, step: GenerationStep<Cache>): Tensor | { readonly logits: Tensor };
+  /** Room for `length` tokens of `batch` sequences, which the model reads and writes at `position`. */
+  make_cache?(batch: number, length: number): Cache;
+  readonly generation_config?: GenerationConfig | null;
+  parameters?(): Tensor[];
+}
+
+export interface GenerateOptions extends SamplingOptions {
+  /** How many tokens to make at most. Default 128. */
+  readonly max_new_tokens?: number;
+  /** A sequence ends with the first of these, which is still given. Default: those of `generation_config`; []: none. */
+  readonly stop_tokens?: readonly number[];
+  /** `[batch, length]` of ones and zeros for a prompt that is a tensor: zeros, on the left, are padding. */
+  readonly attention_mask?: Tensor | null;
+  /** What stands in rows that have ended. Default: `generation_config`'s, else the first stop token, else 0. */
+  readonly pad_token_id?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** One prompt, as tokens. */
+export function generate<C>(model: GenerationModel<C>, input_ids: readonly number[], options?: GenerateOptions): AsyncGenerator<number, void, void>;
+/** A batch: prompts of any lengths, or a tensor `[batch, length]`, int64. Gives one token a row at each step. */
+export function generate<C>(
+  model: GenerationModel<C>,
+  input_ids: Tensor | readonly (readonly number[])[],
+  options?: GenerateOptions,
+): AsyncGenerator<number[], void, void>;
+export async function* generate<C>(
+  model: GenerationModel<C>,
+  input_ids: Tensor | readonly number[] | readonly (readonly number[])[],
+  options: GenerateOptions = {},
+): AsyncGenerator<number | number[], void, void> {
+  const single = Array.isArray(input_ids) && !Array.isArray(input_ids[0]);
+  const { max_new_tokens = 128, signal, ...given } = options;
+  if (!Number.isInteger(max_new_tokens) || max_new_tokens < 0)
+    throw new RangeError(`max_new_tokens should be a whole number from 0, got ${max_new_tokens}`);
+  signal?.throwIfAborted();
+  const prompt = await readPrompt(input_ids, options.attention_mask ?? null);
+  if (max_new_tokens === 0) return;
+  const { eos_token_id, pad_token_id, json: _, ...sampling } = model.generation_config ?? { json: {} };
+  const stop = new Set(given.stop_tokens ?? eos_token_id ?? []);
+  const pad = given.pad_token_id ?? pad_token_id ?? [...stop][0] ?? 0;
+  const device = model.parameters?.()[0]?.device ?? (input_ids instanceof Tensor ? input_ids.device : 'cpu');
+  const decoder = no_grad(() => new Decoder(model, prompt, { ...sampling, ...given }, { device, total: prompt.length + max_new_tokens }));
+  const ended = prompt.rows.map(() => false);
+  const turns = new Turns();
+  for (let made = 0; made < max_new_tokens; made++) {
+    const drawn = no_grad(() => decoder.step());
+    const tokens = ((await drawn.tolist_async()) as number[][]).map(([token], row) => (ended[row] ? pad : token));
+    tokens.forEach((token, row) => {
+      ended[row] ||= stop.has(token);
+    });
+    yield single ? tokens[0] : tokens;
+    if (ended.every(Boolean)) return;
+    decoder.accept(tokens);
+    await turns.next();
+    signal?.throwIfAborted();
+  }
+}
+
+/** Prompts of one length, padded on the left. */
+interface Prompt {
+  readonly rows: readonly (readonly number[])[];
+  /** Padding of each row. */
+  readonly padding: readonly number[];
+  readonly length: number;
+}
+
+async function readPrompt(input_ids: Tensor | readonly number[] | readonly (readonly number[])[], attention_mask: Tensor | null): Promise<Prompt> {
+  if (input_ids instanceof Tensor) {
+    if (input_ids.dim() !== 2) throw new Error(`input_ids should be [batch, length], got [${input_ids.shape.join(', ')}]`);
+    const rows = (await input_ids.tolist_async()) as number[][];
+    const mask = attention_mask === null ? null : ((await attention_mask.to(input_ids.dtype).tolist_async()) as number[][]);
+    return checked(rows, mask === null ? rows.map(() => 0) : mask.map((row, i) => leftPadding(row, rows[i]?.length ?? 0)));
+  }
+  if (attention_mask !== null) throw new TypeError('attention_mask goes with input_ids that are a tensor; lists are padded here');
+  const lists = (Array.isArray(input_ids[0]) ? input_ids : [input_ids]) as readonly (readonly number[])[];
+  const length = Math.max(...lists.map((list) => list.length));
+  const padding = lists.map((list) => length - list.length);
+  return checked(
+    lists.map((list, i) => [...new Array<number>(padding[i]).fill(list[0] ?? 0), ...list]),
+    padding,
+  );
+}
+
+function leftPadding(mask: readonly number[], length: number): number {
+  const zeros = mask.findIndex((x) => x !== 0);
+  if (mask.length !== length || zeros < 0 || mask.slice(zeros).some((x) => x === 0))
+    throw new Error('attention_mask should be zeros, then ones, one for each token: generation pads on the left');
+  return zeros;
+}
+
+function checked(rows: readonly (readonly number[])[], padding: readonly number[]): Prompt {
+  const length = rows[0]?.length ?? 0;
+  if (padding.length !== rows.length) throw new Error('attention_mask should have as many rows as input_ids');
+  if (rows.length === 0 || rows.some((row, i) => row.length - padding[i] < 1)) throw new Error('input_ids should have at least one token in each row');
+  if (rows.flat().some((x) => !Number.isInteger(x))) throw new TypeError('input_ids should be whole numbers');
+  return { rows, padding, length };
+}
+
+/** Caches come in few sizes, so that prompts of other lengths find programs that are there. */
+const cacheLength = (total: number): number => Math.max(256, 2 ** Math.ceil(Math.log2(total)));
+
+/** The state between steps: what has been said, and where. */
+class Decoder<C> {
+  readonly #model: GenerationModel<C>;
+  readonly #cache: C | null;
+  readonly #rows: number[][];
+  readonly #padding: readonly number[] | null;
+  readonly #mask: Tensor | null;
+  readonly #sampler: Sampler;
+  readonly #device: string;
+  /** Tokens that the cache holds. */
+  #position = 0;
+
+  constructor(model: GenerationModel<C>, prompt: Prompt, sampling: SamplingOptions, { device, total }: { readonly device: string; readonly total: number }) {
+    this.#model = model;
+    this.#device = device;
+    this.#rows = prompt.rows.map((row) => [...row]);
+    this.#padding = prompt.padding.some((n) => n > 0) ? prompt.padding : null;
+    const length = cacheLength(total);
+    this.#cache = model.make_cache?.(prompt.rows.length, length) ?? null;
+    this.#mask = this.#padding === null ? null : this.#table(length, (row, at) => (at < prompt.padding[row] ? 0 : 1));
+    const tokens = this.#table(prompt.length, (row, at) => prompt.rows[row][at]);
+    this.#sampler = makeSampler(sampling, { tokens, mask: this.#mask === null ? null : this.#mask.narrow(1, 0, prompt.length) });
+  }
+
+  /** The next tokens, `[batch, 1]`. */
+  step(): Tensor {
+    const end = this.#rows[0].length;
+    const from = this.#position;
+    const input_ids = this.#table(end - from, (row, at) => this.#rows[row][from + at]);
+    const padding = this.#padding;
+    const out = this.#model(input_ids, {
+      cache: this.#cache,
+      position: from,
+      attention_mask: this.#mask === null ? null : this.#mask.narrow(1, 0, end),
+      position_ids: padding === null ? null : this.#table(end - from, (row, at) => Math.max(0, from + at - padding[row])),
+      logits_to_keep: 1,
+    });
+    if (this.#cache !== null) this.#position = end;
+    const logits = out instanceof Tensor ? out : (out as { readonly logits: Tensor }).logits;
+    return this.#sampler.next(logits.select(1, -1));
+  }
+
+  accept(tokens: readonly number[]): void {
+    tokens.forEach((token, row) => {
+      this.#rows[row].push(token);
+    });
+  }
+
+  #table(length: number, value: (row: number, at: number) => number): Tensor {
+    const batch = this.#rows.length;
+    const data = BigInt64Array.from({ length: batch * length }, (_, i) => BigInt(value(Math.floor(i / length), i % length)));
+    return (tensor(data, { device: this.#device }) as Tensor).view(batch, length);
+  }
+}
+
+/** A macrotask when the last one was some time ago. */
+class Turns {
+  #last = performance.now();
+  async next(): Promise<void> {
+    if (performance.now() - this.#last < 20) return;
+    await new Promise<void>((resolve) => {
+      if (typeof setImmediate === 'function') setImmediate(resolve);
+      else setTimeout(resolve, 0);
+    });
+    this.#last = performance.now();
+  }
+}

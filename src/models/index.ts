@@ -1,0 +1,24 @@
+/** `torch-magpie/models`: models that others trained, from their files. */
+export { BertForMaskedLM, BertForSequenceClassification, BertModel, type BertOptions, type BertOutput } from './bert.ts';
+export { KVCache, type KVCacheOptions } from './cache.ts';
+export {
+  type BertConfig,
+  bertConfig,
+  configFrom,
+  type GPT2Config,
+  gpt2Config,
+  type LlamaConfig,
+  llamaConfig,
+  type ModelConfig,
+  readConfig,
+} from './config.ts';
+export { type GenerateOptions, type GenerationModel, type GenerationStep, generate } from './generate.ts';
+export { type GenerationConfig, generationConfig } from './generation-config.ts';
+export { GPT2LMHeadModel, GPT2Model } from './gpt2.ts';
+export { Conv1D } from './layers.ts';
+export { LlamaForCausalLM, LlamaModel } from './llama.ts';
+export { from_llama2c } from './llama2c.ts';
+export { type CausalLMOptions, type LMOutput, PreTrainedModel } from './model.ts';
+export { type PoolOptions, pool } from './pooling.ts';
+export { type AnyModel, type FromPretrainedOptions, from_pretrained, type ModelClass } from './pretrained.ts';
+export type { SamplingOptions } from './sampling.ts';

@@ -1,0 +1,362 @@
+/**
+ * The unpickler: a pickle machine that makes plain data and calls nothing but the functions of an allow-list (`globals.ts`).
+ *
+ * It knows the opcodes that Python's pickler writes for protocols 2 to 5, less those for classes of one's own. Lengths are compared with what is
+ * left of the file, stacks are checked, and nothing recurses: the worst that a hostile file can get is an error.
+ *
+ * Source: https://github.com/python/cpython/blob/main/Lib/pickletools.py (the opcodes),
+ * https://github.com/pytorch/pytorch/blob/main/torch/_weights_only_unpickler.py (what may be called, the texts)
+ */
+
+import { Tensor } from '../../ops/methods.ts';
+import type { Cursor } from './cursor.ts';
+import { UnpicklingError } from './errors.ts';
+import { decodeInteger, decodeText } from './scalars.ts';
+import { Dict, finish, isSize, type Made, PythonName, PythonObject } from './values.ts';
+
+/** A name that a file may call. */
+export class Callable {
+  readonly path: string;
+  readonly call: (args: readonly unknown[], made: MadeList) => unknown;
+  constructor(path: string, call: Callable['call']) {
+    this.path = path;
+    this.call = call;
+  }
+}
+
+/** Containers and tuples that a file has made; functions of the allow-list add theirs. */
+export interface MadeList {
+  readonly containers: Made[];
+}
+
+export interface UnpickleOptions {
+  /** What a name stands for; throws for one that is not allowed. */
+  readonly find: (module: string, name: string) => unknown;
+  /** The storage that an id names. */
+  readonly persistent: (id: unknown) => unknown;
+  /** What a value other than a container becomes for the user. */
+  readonly leaf?: (x: unknown) => unknown;
+}
+
+/** Names of Python 2, which protocol 2 writes. */
+const oldModules: Readonly<Record<string, string>> = { __builtin__: 'builtins', copy_reg: 'copyreg', cPickle: 'pickle' };
+
+/** Reads one pickle; the cursor is then behind it. */
+export function unpickle(cursor: Cursor, options: UnpickleOptions): unknown {
+  const machine = new Machine(cursor, options);
+  return finish(machine.run(), machine.containers, machine.tuples, machine.consumed, options.leaf ?? ((x) => x));
+}
+
+class Machine implements MadeList {
+  readonly containers: Made[] = [];
+  readonly tuples: Set<unknown[]> = new Set();
+  /** Argument lists of calls. */
+  readonly consumed: Set<unknown> = new Set();
+  readonly #cursor: Cursor;
+  readonly #options: UnpickleOptions;
+  readonly #marks: unknown[][] = [];
+  readonly #memo: Map<number, unknown> = new Map();
+  #stack: unknown[] = [];
+
+  constructor(cursor: Cursor, options: UnpickleOptions) {
+    this.#cursor = cursor;
+    this.#options = options;
+  }
+
+  run(): unknown {
+    for (;;) {
+      const op = this.#cursor.byte();
+      if (op === 0x2e) return this.#pop();
+      this.#step(op);
+    }
+  }
+
+  #step(op: number): void {
+    const c = this.#cursor;
+    switch (op) {
+      // Frame of the protocol
+      case 0x80: // PROTO
+        if (c.byte() > 5) throw new UnpicklingError('unsupported pickle protocol');
+        return;
+      case 0x95: // FRAME: a hint for readers of streams
+        c.uint64();
+        return;
+
+      // Constants
+      case 0x4e: // NONE
+        return this.#push(null);
+      case 0x88: // NEWTRUE
+        return this.#push(true);
+      case 0x89: // NEWFALSE
+        return this.#push(false);
+      case 0x4b: // BININT1
+        return this.#push(c.byte());
+      case 0x4d: // BININT2
+        return this.#push(c.uint16());
+      case 0x4a: // BININT
+        return this.#push(c.int32());
+      case 0x8a: // LONG1
+        return this.#push(decodeInteger(c.read(c.byte())));
+      case 0x8b: // LONG4
+        return this.#push(decodeInteger(c.read(c.uint32())));
+      case 0x47: {
+        // BINFLOAT, big endian
+        const b = c.read(8);
+        return this.#push(new DataView(b.buffer, b.byteOffset, 8).getFloat64(0));
+      }
+      case 0x8c: // SHORT_BINUNICODE
+        return this.#push(decodeText(c.read(c.byte())));
+      case 0x58: // BINUNICODE
+        return this.#push(decodeText(c.read(c.uint32())));
+      case 0x8d: // BINUNICODE8
+        return this.#push(decodeText(c.read(c.uint64())));
+      case 0x55: // SHORT_BINSTRING: a str of Python 2, read as text as torch.load does
+        return this.#push(decodeText(c.read(c.byte())));
+      case 0x54: // BINSTRING
+        return this.#push(decodeText(c.read(c.uint32())));
+      case 0x43: // SHORT_BINBYTES
+        return this.#push(c.read(c.byte()).slice());
+      case 0x42: // BINBYTES
+        return this.#push(c.read(c.uint32()).slice());
+      case 0x8e: // BINBYTES8
+      case 0x96: // BYTEARRAY8
+        return this.#push(c.read(c.uint64()).slice());
+
+      // Containers
+      case 0x29: // EMPTY_TUPLE
+        return this.#push(this.#tuple([]));
+      case 0x85: // TUPLE1
+        return this.#push(this.#tuple(this.#popMany(1)));
+      case 0x86: // TUPLE2
+        return this.#push(this.#tuple(this.#popMany(2)));
+      case 0x87: // TUPLE3
+        return this.#push(this.#tuple(this.#popMany(3)));
+      case 0x74: // TUPLE
+        return this.#push(this.#tuple(this.#popMark()));
+      case 0x5d: // EMPTY_LIST
+        return this.#push(this.#made([]));
+      case 0x6c: // LIST
+        return this.#push(this.#made(this.#popMark()));
+      case 0x61: // APPEND
+        return this.#append(this.#popMany(1), 'append to');
+      case 0x65: // APPENDS
+        return this.#append(this.#popMark(), 'extend');
+      case 0x7d: // EMPTY_DICT
+        return this.#push(this.#made(new Dict('dict')));
+      case 0x64: {
+        // DICT
+        const items = this.#popMark();
+        this.#push(this.#made(new Dict('dict')));
+        return this.#setItems(items, 'DICT');
+      }
+      case 0x73: // SETITEM
+        return this.#setItems(this.#popMany(2), 'SETITEM');
+      case 0x75: // SETITEMS
+        return this.#setItems(this.#popMark(), 'SETITEMS');
+      case 0x8f: // EMPTY_SET
+        return this.#push(this.#made(new Set()));
+      case 0x90: {
+        // ADDITEMS
+        const items = this.#popMark();
+        const set = this.#top();
+        if (!(set instanceof Set)) throw new UnpicklingError(`Can only add to sets, but got ${typeName(set)}`);
+        for (const item of items) set.add(this.#hashable(item));
+        return;
+      }
+      case 0x91: // FROZENSET
+        return this.#push(this.#made(new Set(this.#popMark().map((x) => this.#hashable(x)))));
+
+      // Stack and memo
+      case 0x28: // MARK
+        this.#marks.push(this.#stack);
+        this.#stack = [];
+        return;
+      case 0x30: // POP
+        if (this.#stack.length === 0) this.#popMark();
+        else this.#pop();
+        return;
+      case 0x31: // POP_MARK
+        this.#popMark();
+        return;
+      case 0x32: // DUP
+        return this.#push(this.#top());
+      case 0x68: // BINGET
+        return this.#get(c.byte());
+      case 0x6a: // LONG_BINGET
+        return this.#get(c.uint32());
+      case 0x71: // BINPUT
+        this.#memo.set(c.byte(), this.#top());
+        return;
+      case 0x72: // LONG_BINPUT
+        this.#memo.set(c.uint32(), this.#top());
+        return;
+      case 0x94: // MEMOIZE
+        this.#memo.set(this.#memo.size, this.#top());
+        return;
+
+      // Names and what they make
+      case 0x63: {
+        // GLOBAL
+        const module = c.line();
+        return this.#push(this.#find(module, c.line()));
+      }
+      case 0x93: {
+        // STACK_GLOBAL
+        const [module, name] = this.#popMany(2);
+        if (typeof module !== 'string' || typeof name !== 'string') throw new UnpicklingError('STACK_GLOBAL requires str');
+        return this.#push(this.#find(module, name));
+      }
+      case 0x51: // BINPERSID
+        return this.#push(this.#persistent(this.#pop()));
+      case 0x52: {
+        // REDUCE
+        const [callable, args] = this.#popMany(2);
+        if (!(callable instanceof Callable))
+          throw new UnpicklingError(`Trying to call reduce for unrecognized function ${describe(callable)}`);
+        return this.#push(callable.call(this.#arguments(args), this));
+      }
+      case 0x81: {
+        // NEWOBJ
+        const [type, args] = this.#popMany(2);
+        return this.#push(this.#construct(type, args));
+      }
+      case 0x92: {
+        // NEWOBJ_EX
+        const [type, args, named] = this.#popMany(3);
+        if (!(named instanceof Dict) || named.map.size > 0) throw new UnpicklingError(`Unsupported operand ${op}`);
+        return this.#push(this.#construct(type, args));
+      }
+      case 0x62: // BUILD
+        return this.#build(this.#pop());
+      default:
+        throw new UnpicklingError(`Unsupported operand ${op}`);
+    }
+  }
+
+  // ---- stack
+
+  #push(x: unknown): void {
+    this.#stack.push(x);
+  }
+  #pop(): unknown {
+    if (this.#stack.length === 0) throw underflow();
+    return this.#stack.pop();
+  }
+  #popMany(count: number): unknown[] {
+    if (this.#stack.length < count) throw underflow();
+    return this.#stack.splice(this.#stack.length - count, count);
+  }
+  #top(): unknown {
+    if (this.#stack.length === 0) throw underflow();
+    return this.#stack[this.#stack.length - 1];
+  }
+  #popMark(): unknown[] {
+    const below = this.#marks.pop();
+    if (below === undefined) throw new UnpicklingError('could not find MARK');
+    const items = this.#stack;
+    this.#stack = below;
+    return items;
+  }
+  #get(index: number): void {
+    if (!this.#memo.has(index)) throw new UnpicklingError(`Memo value not found at index ${index}`);
+    this.#push(this.#memo.get(index));
+  }
+
+  // ---- containers
+
+  #made<T extends Made>(x: T): T {
+    this.containers.push(x);
+    return x;
+  }
+  #tuple(items: unknown[]): unknown[] {
+    this.tuples.add(items);
+    return this.#made(items);
+  }
+  #isList(x: unknown): x is unknown[] {
+    return Array.isArray(x) && !this.tuples.has(x) && !isSize(x);
+  }
+  #append(items: readonly unknown[], verb: string): void {
+    const list = this.#top();
+    if (list instanceof PythonObject) {
+      list.items ??= this.#made([]);
+      if (!Array.isArray(list.items)) throw new UnpicklingError(`Can only ${verb} lists, but got ${typeName(list)}`);
+      for (const item of items) list.items.push(item);
+      return;
+    }
+    if (!this.#isList(list)) throw new UnpicklingError(`Can only ${verb} lists, but got ${typeName(list)}`);
+    for (const item of items) list.push(item);
+  }
+  #setItems(items: readonly unknown[], opcode: string): void {
+    let target = this.#top();
+    if (target instanceof PythonObject) {
+      target.items ??= this.#made(new Dict('dict'));
+      target = target.items;
+    }
+    if (!(target instanceof Dict))
+      throw new UnpicklingError(
+        `Can only ${opcode} for dict, collections.OrderedDict, collections.Counter, but got ${typeName(this.#top())}`,
+      );
+    if (items.length % 2 !== 0) throw new UnpicklingError('odd number of items for SETITEMS');
+    for (let i = 0; i < items.length; i += 2) target.map.set(this.#hashable(items[i]), items[i + 1]);
+  }
+  #hashable(x: unknown): unknown {
+    if (x instanceof Dict || x instanceof Set || this.#isList(x)) throw new UnpicklingError(`unhashable type: ${typeName(x).slice(7, -1)}`);
+    return x;
+  }
+
+  // ---- names
+
+  #find(module: string, name: string): unknown {
+    return this.#options.find(oldModules[module] ?? module, name);
+  }
+  #persistent(id: unknown): unknown {
+    if (!(Array.isArray(id) && this.tuples.has(id)) && !Number.isInteger(id))
+      throw new UnpicklingError(`persistent_load id must be tuple or int, but got ${typeName(id)}`);
+    if (Array.isArray(id) && id.length > 0 && id[0] !== 'storage')
+      throw new UnpicklingError(`Only persistent_load of storage is allowed, but got ${typeName(id[0])}`);
+    return this.#options.persistent(id);
+  }
+  #arguments(args: unknown): readonly unknown[] {
+    if (!(Array.isArray(args) && this.tuples.has(args))) throw new UnpicklingError('argument list must be a tuple');
+    this.consumed.add(args);
+    return args;
+  }
+  #construct(type: unknown, args: unknown): unknown {
+    if (!(type instanceof Callable))
+      throw new UnpicklingError(
+        `Can only create new object for nn.Parameter or classes allowlisted via \`add_safe_globals\` but got ${describe(type)}`,
+      );
+    return type.call(this.#arguments(args), this);
+  }
+  #build(state: unknown): void {
+    const target = this.#top();
+    if (target instanceof Dict && target.kind !== 'dict') target.attributes = state;
+    else if (target instanceof PythonObject) target.state = state;
+    else
+      throw new UnpicklingError(
+        `Can only build Tensor, Parameter, OrderedDict or types allowlisted via \`add_safe_globals\`, but got ${typeName(target)}`,
+      );
+  }
+}
+
+const underflow = (): UnpicklingError => new UnpicklingError('unpickling stack underflow');
+
+/** `<class 'list'>`, as Python prints a type. */
+export function typeName(x: unknown): string {
+  const name = ((): string => {
+    if (x === null) return 'NoneType';
+    if (typeof x === 'boolean') return 'bool';
+    if (typeof x === 'string') return 'str';
+    if (typeof x === 'bigint' || Number.isInteger(x)) return 'int';
+    if (typeof x === 'number') return 'float';
+    if (Array.isArray(x)) return 'list';
+    if (x instanceof Dict) return x.kind === 'dict' ? 'dict' : `collections.${x.kind}`;
+    if (x instanceof Set) return 'set';
+    if (x instanceof Uint8Array) return 'bytes';
+    if (x instanceof Tensor) return 'torch.Tensor';
+    if (x instanceof PythonObject) return x.type;
+    return 'type';
+  })();
+  return `<class '${name}'>`;
+}
+const describe = (x: unknown): string => (x instanceof Callable || x instanceof PythonName ? x.path : typeName(x));
