@@ -21,7 +21,7 @@ console.log(torch.cuda.get_device_name(), torch.cuda.get_device_capability().joi
 
 const bytesOf = (x) => {
   const c = x.detach().contiguous().to('cpu');
-  const a = c.dtype.name === 'bfloat16' || c.dtype.name.startsWith('float8') ? c.to(torch.float32).numpy() : c.numpy();
+  const a = c.dtype.name === 'bfloat16' || c.dtype.name === 'float16' || c.dtype.name.startsWith('float8') ? c.to(torch.float32).numpy() : c.numpy();
   return a;
 };
 /** Largest difference relative to the largest value; 0 where the bits agree (NaNs are all alike). */
@@ -102,6 +102,19 @@ function same(mode) {
         const x = input(d, [rows, columns], dtype, 5);
         return [x.sum(), x.sum(0), x.sum(1), x.amax(0), x.amax(1), x.amin(), x.argmax(0), x.argmax(1), x.argmin(), ...(dtype.name.includes('float') ? [x.mean(1), x.prod(1)] : [])];
       });
+  check(`${mode} long reductions`, 0, (d) => {
+    const [x, y, z] = [input(d, [1, 100000]), input(d, [3, 70000]), input(d, [300, 3000])];
+    return [x.sum(), x.argmax(), x.amax(1), y.sum(1), y.argmin(1), y.sum(), z.sum(), z.t().sum(), z.argmax(), z.norm(), z.var(), x.to(float64).sum(), y.to(bfloat16).sum(1), x.gt(3).any(), y.mul(10).to(int64).sum()];
+  });
+  check(`${mode} very long rows`, 0, (d) => {
+    const x = input(d, [2, 200000]);
+    return [F.softmax(x, -1), F.layer_norm(x, [200000]), F.log_softmax(x, -1), x.sub(x.mean(1, true)).pow(2).sum(1)];
+  });
+  check(`${mode} clipping as in training`, 1e-6, (d) => {
+    const ps = [[300, 700], [700], [5000, 40]].map((s, i) => { const p = input(d, s, float32, i).clone().requires_grad_(); p.mul(input(d, s, float32, i + 9)).sum().backward(); return p; });
+    const n = nn.utils.clip_grad_norm_(ps, 1);
+    return [n, ...ps.map((p) => p.grad)];
+  });
   check(`${mode} any, all`, 0, (d) => { const x = input(d, [33, 1000], float32, 6).gt(1); return [x.any(), x.any(0), x.all(1), x.any(1)]; });
   check(`${mode} reduction over a middle dim`, 0, (d) => { const x = input(d, [5, 300, 7]); return [x.sum(1), x.sum([0, 2]), x.amax(1), x.var(1)]; });
   for (const dtype of [float32, bfloat16])

@@ -34,6 +34,6 @@ console.log(
   torch
     .no_grad(() => model(inputs).sigmoid().round())
     .flatten()
-    .tolist()
+    .tolist<number[]>()
     .join(' '),
 );

@@ -49,4 +49,10 @@ describe('what a PyTorch user expects to find', () => {
     Square.apply(x).sum().backward();
     expect(x.grad!.tolist()).toEqual([4, 6]);
   });
+
+  test('what is in a container or a list can be given its type', () => {
+    const model = new nn.Sequential(new nn.Linear(2, 3), new nn.ReLU());
+    expect(model.at<nn.Linear>(0).weight.shape).toEqual([3, 2]);
+    expect(torch.tensor([1, 2]).tolist<number[]>().join()).toBe('1,2');
+  });
 });

@@ -26,7 +26,12 @@ import { scalar } from './ops/scalar-argument.ts';
 import { broadcast_shapes } from './ops/shape.ts';
 import { can_cast, result_type } from './ops/tensor-facts.ts';
 import { defaultGenerator, Generator } from './random/generator.ts';
+import * as random from './random-state.ts';
+import { load } from './serialize/torch/load.ts';
+import { save } from './serialize/torch/save.ts';
+import * as settings from './settings.ts';
 import { engineOf, knownDevices, openEngines } from './tensor/devices.ts';
+import { set_printoptions } from './tensor/format.ts';
 import { keep } from './tensor/scope.ts';
 
 const { float64, float32, float16, bfloat16, float8_e4m3fn, float8_e5m2, int64, int32, int16, int8, uint8, bool, complex64, complex128 } =
@@ -129,14 +134,17 @@ export const torch = {
   keep: keep as <T extends Tensor>(x: T) => T,
   Generator,
   default_generator: defaultGenerator,
-  /** Seeds the CPU generator. */
-  manual_seed: (seed: number | bigint): Generator => defaultGenerator.manual_seed(seed),
-  initial_seed: () => defaultGenerator.initial_seed(),
-  /** The CPU generator's state as a uint8 tensor. */
-  get_rng_state: (): Tensor => (tensor as (...args: Parameters<typeof tensor>) => Tensor)(defaultGenerator.get_state(), { device: 'cpu' }),
-  set_rng_state: (state: Tensor): void => {
-    defaultGenerator.set_state(state.numpy() as Uint8Array);
-  },
+  load,
+  save,
+  random,
+  manual_seed: random.manual_seed,
+  seed: random.seed,
+  initial_seed: random.initial_seed,
+  get_rng_state: random.get_rng_state,
+  set_rng_state: random.set_rng_state,
+  ...settings,
+  is_anomaly_enabled,
+  set_printoptions,
   get_num_threads: getNumThreads,
   set_num_threads: setNumThreads,
   get_float32_matmul_precision,
@@ -155,6 +163,10 @@ export const torch = {
     set_detect_anomaly,
     detect_anomaly,
     is_anomaly_enabled,
+    no_grad,
+    enable_grad,
+    inference_mode,
+    set_grad_enabled,
   },
   utils: { checkpoint: { checkpoint }, data },
   /** Computes everything pending, on one device or all. */

@@ -56,8 +56,7 @@ export function gradientCall(signature: Signature, seeded: Seeded): GradientCall
   let call = bySeed.get(seeded);
   if (call === undefined) {
     const plan = gradientPlan(signature, seeded);
-    // Only what is not a gradient was put into edge.saved, in the same order.
-    const kept = signature.saved.filter((s) => s.from !== 'grad');
+    const { kept } = signature.edge;
     const at = plan.saved.map((s) => kept.findIndex((k) => k.from === s.from && k.index === s.index));
     call = { plan, at, dims: [...signature.dims, ...signature.inputs.flatMap((v) => v.shape)] };
     bySeed.set(seeded, call);

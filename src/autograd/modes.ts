@@ -10,8 +10,9 @@ function isDeferred(result: unknown): boolean {
 }
 
 function withModes<T>(name: string, set: Partial<typeof modes>, fn: () => T): T {
-  const before = { ...modes };
-  Object.assign(modes, set);
+  const { grad, inference } = modes;
+  modes.grad = set.grad ?? grad;
+  modes.inference = set.inference ?? inference;
   try {
     const result = fn();
     if (isDeferred(result))
@@ -20,7 +21,8 @@ function withModes<T>(name: string, set: Partial<typeof modes>, fn: () => T): T 
       );
     return result;
   } finally {
-    Object.assign(modes, before);
+    modes.grad = grad;
+    modes.inference = inference;
   }
 }
 

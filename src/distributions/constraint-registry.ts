@@ -3,16 +3,16 @@
  *
  * `biject_to` is one to one with a Jacobian (for densities), `transform_to` only reaches every value (for optimization).
  */
-import type { Tensor } from '../ops/methods.ts';
+import { type Tensor, torchFunctions as torch } from '../ops/methods.ts';
 import * as constraints from './constraints.ts';
-import { Constraint, type ConstraintClass } from './constraints.ts';
+import { Constraint } from './constraints.ts';
 import * as transforms from './transforms.ts';
 import type { Transform } from './transforms.ts';
 import { NotImplementedError, type Parameter } from './utils.ts';
 
 type Factory<C extends Constraint = Constraint> = (constraint: C) => Transform;
 /** A class, an instance of it, or the function that makes one. */
-type Registered<C extends Constraint> = C | (abstract new (...args: never[]) => C) | { (...args: never[]): C; readonly constraint: ConstraintClass };
+type Registered<C extends Constraint> = C | (abstract new (...args: never[]) => C) | { (...args: never[]): C; readonly constraint: unknown };
 
 export interface ConstraintRegistry {
   (constraint: Constraint): Transform;
@@ -71,7 +71,7 @@ function between({ lower_bound, upper_bound }: { readonly lower_bound: Parameter
       ? upper_bound.sub(lower_bound as number)
       : typeof lower_bound === 'number'
         ? upper_bound - lower_bound
-        : (lower_bound as Tensor).rsub(upper_bound);
+        : torch.rsub(lower_bound as Tensor, upper_bound);
   return new transforms.ComposeTransform([new transforms.SigmoidTransform(), new transforms.AffineTransform(lower_bound, scale)]);
 }
 both(constraints.interval, between);

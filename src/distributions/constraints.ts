@@ -373,10 +373,9 @@ function checkDim(dim: number, value: Tensor): void {
 /** Is it a constraint that needs more than the value to be checked? */
 export const is_dependent = (constraint: Constraint): boolean => constraint instanceof Dependent;
 
-export type ConstraintClass = abstract new (...args: never[]) => Constraint;
 /** A class that is called without `new`; the registries find the class behind it. */
 export type ConstraintFunction<A extends readonly unknown[], C extends Constraint> = ((...args: A) => C) & {
-  readonly constraint: ConstraintClass;
+  readonly constraint: unknown;
 };
 function callable<A extends readonly unknown[], C extends Constraint>(constraint: new (...args: A) => C): ConstraintFunction<A, C> {
   return Object.assign((...args: A): C => new constraint(...args), { constraint });

@@ -98,7 +98,7 @@ class InverseTransform extends Transform {
   declare private readonly of: Transform;
   constructor(of: Transform) {
     super(of.cache_size);
-    (this as { of: Transform }).of = of;
+    (this as unknown as { of: Transform }).of = of;
   }
   override get bijective(): boolean {
     return this.of.bijective;

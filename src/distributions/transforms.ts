@@ -1,6 +1,6 @@
 /** The maps themselves: exp, sigmoid, affine, ... https://docs.pytorch.org/docs/stable/distributions.html#module-torch.distributions.transforms */
 import { finfo } from '../dtype/dtype.ts';
-import { broadcastShapes } from '../shape/view.ts';
+import { broadcast_shapes } from "../ops/shape.ts";
 import { functional, linalg, Tensor, torchFunctions as torch } from '../ops/methods.ts';
 import * as constraints from './constraints.ts';
 import type { Constraint } from './constraints.ts';
@@ -115,10 +115,10 @@ export class PowerTransform extends Transform {
     return this.exponent.mul(y).div(x).abs().log();
   }
   override forward_shape(shape: Size): Size {
-    return broadcastShapes(shape, this.exponent.shape);
+    return broadcast_shapes(shape, this.exponent.shape);
   }
   override inverse_shape(shape: Size): Size {
-    return broadcastShapes(shape, this.exponent.shape);
+    return broadcast_shapes(shape, this.exponent.shape);
   }
 }
 
@@ -173,7 +173,7 @@ export class TanhTransform extends IncreasingTransform {
     return y.atanh();
   }
   override log_abs_det_jacobian(x: Tensor, _y: Tensor): Tensor {
-    return x.rsub(Math.LN2).sub(softplus(x.mul(-2))).mul(2);
+    return torch.rsub(x, Math.LN2).sub(softplus(x.mul(-2))).mul(2);
   }
 }
 
@@ -248,7 +248,7 @@ export class AffineTransform extends Transform {
       .expand(x.shape.slice(0, x.ndim - dims));
   }
   override forward_shape(shape: Size): Size {
-    return broadcastShapes(broadcastShapes(shape, shapeOf(this.loc)), shapeOf(this.scale));
+    return broadcast_shapes(shape, shapeOf(this.loc), shapeOf(this.scale));
   }
   override inverse_shape(shape: Size): Size {
     return this.forward_shape(shape);

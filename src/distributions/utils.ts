@@ -59,7 +59,7 @@ export const sumRightmost = (x: Tensor, dims: number): Tensor =>
   dims === 0 ? x : x.reshape([...x.shape.slice(0, x.ndim - dims), -1]).sum(-1);
 
 /** `1 - x`, as `sub` computes it. */
-export const oneMinus = (x: Tensor): Tensor => x.rsub(1);
+export const oneMinus = (x: Tensor): Tensor => torch.rsub(x, 1);
 
 const trilMask = (n: number, diag: number, device: string): Tensor => {
   const index = torch.arange(n, { device });

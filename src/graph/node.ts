@@ -29,10 +29,26 @@ export interface Signature {
   readonly visible: number;
   readonly saved: readonly Saved[];
   readonly wrt: readonly number[];
+  /** What is not the same question at each call: asked once, here. */
+  readonly edge: EdgePlan;
   /** Equal for signatures that differ only in sizes, strides and dims: the structural part of a program's key. */
   readonly pattern: number;
   /** All sizes, strides and dims, in the fixed order that `schedule/symbols.ts` reads. */
   readonly numbers: Int32Array;
+}
+
+/** How calls of a signature go on the tape. */
+export interface EdgePlan {
+  /** PyTorch's name of the edge. */
+  readonly name: string;
+  /** For each input whether it gets a gradient. */
+  readonly takes: readonly boolean[];
+  /** What an edge holds for backward: `saved` without the gradients, which come later. */
+  readonly kept: readonly Saved[];
+  /** For each output whether it can have a gradient at all. */
+  readonly tracked: readonly boolean[];
+  /** A write into a result is an error in backward, as in PyTorch. */
+  readonly watched: boolean;
 }
 
 /** Where in the modules a value was made: the n-th result at a module path. */
@@ -74,12 +90,14 @@ export class Node {
   srcs: readonly Value[] | null;
   readonly offsets: readonly number[];
   readonly params: readonly (number | bigint)[];
-  readonly outs: Value[] = [];
+  readonly outs: Value[];
   /** For each output the value whose memory it may take over (an in-place write), if nothing else needs it. */
   donors: readonly Value[] | null;
   /** Where the call was made, for errors in data: operator and module path. */
   readonly place: string;
   pending = true;
+  /** Scratch of the walk in progress (`tensor/engine.ts`): the number of the walk that has seen it. */
+  walk = 0;
   /** Order of the calls. */
   readonly sequence: number = nextSequence++;
   constructor(
@@ -91,6 +109,7 @@ export class Node {
     place: string,
   ) {
     this.signature = signature;
+    this.outs = new Array<Value>(signature.outs.length);
     this.srcs = srcs;
     this.offsets = offsets;
     this.params = params;

@@ -21,7 +21,6 @@ describe.skipIf(!present)('stories260K.bin (skipped where ../shared/models is ab
     const model = from_llama2c(join(folder, 'stories260K.bin'), { device });
     for (const { prompt_ids, greedy_ids } of golden.runs) {
       const told = [...prompt_ids];
-      // The record ends before the stop token.
       for await (const token of generate(model, prompt_ids, { max_new_tokens: greedy_ids.length - prompt_ids.length })) told.push(token);
       expect(told).toEqual(greedy_ids);
     }

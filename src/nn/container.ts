@@ -84,9 +84,10 @@ export class Sequential extends Module {
   override get length(): number {
     return this.named_children().length;
   }
-  at(index: number): Step {
+  /** seq[index]; whoever knows what is there says so: `seq.at<nn.Linear>(0).weight`. */
+  at<M extends Module = Step>(index: number): M {
     const steps = this.named_children();
-    return steps[positionOf(index, steps.length)][1] as Step;
+    return steps[positionOf(index, steps.length)][1] as Module as M;
   }
   append(module: Step): this {
     this.add_module(`${this.length}`, module);

@@ -100,7 +100,7 @@ describe.each(['cpu', 'wasm', 'reference'])('on %s', (device) => {
 });
 
 test('memory grows with the length, not with its square', () => {
-  flags.attentionBytes = 2 ** 20;
+  flags.attentionBytes = 2 ** 18;
   const peak = (length: number): number => {
     torch.set_default_device('null');
     const [q, k, v] = [0, 1, 2].map((i) => make(i, 4, length, 32).requires_grad_() as Tensor);
@@ -109,10 +109,10 @@ test('memory grows with the length, not with its square', () => {
     const { runs } = engineOf('null').backend as unknown as { runs: { arenaBytes: number }[] };
     return Math.max(...runs.splice(0).map((r) => r.arenaBytes));
   };
-  const [short, long] = [peak(1024), peak(4096)];
-  // All scores would take 16 and 256 MB, several times over.
-  expect(short).toBeLessThan(20e6);
-  expect(long).toBeLessThan(5 * short);
+  const [short, long] = [peak(512), peak(1024)];
+  // All scores would take 4 and 16 MB, several times over.
+  expect(short).toBeLessThan(4e6);
+  expect(long).toBeLessThan(2.5 * short);
 });
 
 test('gradients of gradients', () => {

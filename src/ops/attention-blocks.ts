@@ -100,8 +100,9 @@ export function blockedAttentionGradient(
   const plus = (sum: Prim | null, x: Prim): Prim => (sum === null ? x : sum.add(x));
   blocksOf(q, o.rows).forEach((block, i) => {
     // The first block waits for the gradient, so that it is not taken for the forward's.
-    const own = rowsOf(q, block).after(toKeys ?? g);
-    const grad = rowsOf(g, block).after(toKeys ?? g);
+    const inTurn = (x: Prim): Prim => (toKeys === null || toValues === null ? x.after(g) : x.after(toKeys).after(toValues));
+    const own = inTurn(rowsOf(q, block));
+    const grad = inTurn(rowsOf(g, block));
     const weights = weightsFrom(scoresOf(own, k, scale, mask, block, o), statistics[i]);
     const low = weights.cast(v.dtype);
     toValues = plus(toValues, matmulPrims(low.mT, grad));

@@ -127,9 +127,9 @@ export interface TensorExtras {
   /** The one element as a number, bigint or boolean. Blocks. */
   item(): number;
   item_async(): Promise<number>;
-  /** Nested arrays of the elements. Blocks. */
-  tolist(): Nested;
-  tolist_async(): Promise<Nested>;
+  /** Nested arrays of the elements, of a shape that the caller knows: `x.tolist<number[]>()`. Blocks. */
+  tolist<T extends Nested = Nested>(): T;
+  tolist_async<T extends Nested = Nested>(): Promise<T>;
   /** For JSON.stringify: `tolist()`. */
   toJSON(): Nested;
   /** A copy of the elements, row-major, as a typed array. Blocks. */

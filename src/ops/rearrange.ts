@@ -251,7 +251,7 @@ export const rearranging = {
     ),
   ),
   resize_as_: declare(
-    { doc: `The shape of another tensor over the same storage. ${page('Tensor.resize_as_')}`, as: 'method' },
+    { doc: `The shape of another tensor over the same storage. ${page('Tensor.resize_as_')}` },
     overload('resize_as_(Tensor self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor', (x, other, format) =>
       resizeTo(x, other.view_.shape, format),
     ),

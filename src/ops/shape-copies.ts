@@ -20,6 +20,7 @@ import {
   viewTo,
 } from './shape-base.ts';
 import { splitEvery, splitSizes, unbindOf } from './split.ts';
+import { use } from './use.ts';
 
 const twin = (name: string): { readonly doc: string; readonly as: 'function' } => ({
   doc: `A copy of what \`${name}\` gives. https://docs.pytorch.org/docs/stable/tensor_view.html`,
@@ -113,6 +114,14 @@ export const viewCopies = {
   unsqueeze_copy: declare(
     twin('unsqueeze'),
     overload('unsqueeze_copy(Tensor self, int dim) -> Tensor', (x, dim) => copyOf(unsqueezeOf(x, dim))),
+  ),
+  view_as_real_copy: declare(
+    twin('view_as_real'),
+    overload('view_as_real_copy(Tensor self) -> Tensor', (x) => copyOf(use('view_as_real', x))),
+  ),
+  view_as_complex_copy: declare(
+    twin('view_as_complex'),
+    overload('view_as_complex_copy(Tensor self) -> Tensor', (x) => copyOf(use('view_as_complex', x))),
   ),
   view_copy: declare(
     twin('view'),

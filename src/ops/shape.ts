@@ -266,7 +266,7 @@ export const shape = {
     ),
   ),
   as_strided_: declare(
-    { doc: `Any window of the storage. ${page('as_strided')}`, as: 'method' },
+    { doc: `Any window of the storage. ${page('as_strided')}` },
     overload('as_strided_(Tensor self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor', (x, size, stride, offset) =>
       become(x, (y) => asStridedOf(y, size, stride, offset)),
     ),

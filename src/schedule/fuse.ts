@@ -104,6 +104,10 @@ export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
         if (base.body.op !== 'input') roots.add(base);
       }
     }
+    if (p.body.op === 'after') {
+      const base = belowViews(p.body.srcs[1]);
+      if (base.body.op !== 'input' && !isFill(base)) roots.add(base);
+    }
     if (p.body.op === 'store' || p.body.op === 'scatter') {
       const base = wholeOf(p.srcs[0], isRoot);
       if (base.body.op !== 'input' && !isFill(base)) roots.add(base);
@@ -131,10 +135,15 @@ export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
   return roots;
 }
 
-/** A constant spread over a shape: never worth memory of its own. */
-export function isFill(p: Prim): boolean {
+function belowViews(p: Prim): Prim {
   let base = p;
   while (base.body.op === 'view' || base.body.op === 'after') base = base.body.srcs[0];
+  return base;
+}
+
+/** A constant spread over a shape: never worth memory of its own. */
+export function isFill(p: Prim): boolean {
+  const base = belowViews(p);
   return base.body.op === 'const' || base.body.op === 'param' || base.body.op === 'dim';
 }
 

@@ -22,12 +22,17 @@ const engines = new Map<string, Engine>();
 export function registerDevice(name: string, open: () => Backend): void {
   openers[name] = open;
   engines.delete(name);
+  last = null;
 }
 
 export const knownDevices = (): string[] => Object.keys(openers);
 
+/** What was asked for last: a loop asks for one device again and again. */
+let last: { readonly device: string; readonly engine: Engine } | null = null;
+
 /** The engine of a device: its pending calls, programs and memory. */
 export function engineOf(device: string): Engine {
+  if (last !== null && last.device === device) return last.engine;
   let engine = engines.get(device);
   if (engine === undefined) {
     const open = openers[device];
@@ -36,6 +41,7 @@ export function engineOf(device: string): Engine {
     engine = new Engine(new ProgramCache(open()));
     engines.set(device, engine);
   }
+  last = { device, engine };
   return engine;
 }
 

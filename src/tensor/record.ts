@@ -36,6 +36,8 @@ export function constantsOf<T>(key: string, value: () => T): Constants {
 }
 
 const none: readonly never[] = [];
+/** Offsets of inputs that all start at their memory's begin, by their number: most calls share these. */
+const noOffsets: number[][] = [];
 const signatures = new WeakMap<Operator, Level>();
 const patterns = new Map<string, number>();
 let nextSignature = 1;
@@ -67,39 +69,44 @@ export function record(operator: Operator, inputs: readonly Tensor[], options: C
 function submitCall(signature: Signature, inputs: readonly Tensor[], options: CallOptions, needs: number): Tensor[] {
   const n = inputs.length;
   const srcs = new Array<Value>(n);
-  const offsets = new Array<number>(n);
-  for (let i = 0; i < n; i++) {
-    srcs[i] = inputs[i].storage.value;
-    offsets[i] = inputs[i].offset;
-  }
+  for (let i = 0; i < n; i++) srcs[i] = inputs[i].storage.value;
   const params = options.params ?? none;
-  const node = new Node(signature, srcs, offsets, params, donorsOf(options.donors), currentScope() === null ? '' : currentPlace());
-  const views = signature.outs;
-  for (let i = 0; i < views.length; i++) node.outs.push(new Value(node, i, views[i].dtype, views[i].numel, signature.device));
+  const inModule = currentScope() !== null;
+  const node = new Node(signature, srcs, offsetsOf(inputs), params, donorsOf(options.donors), inModule ? currentPlace() : '');
+  const { outs: views, device, visible } = signature;
+  const { outs } = node;
+  for (let i = 0; i < views.length; i++) outs[i] = new Value(node, i, views[i].dtype, views[i].numel, device);
   const hidden = options.hidden === true || writeTarget() !== null;
-  const tapes = needs !== 0 && signature.wrt.length > 0 ? makeEdge(signature, node, inputs, params) : null;
-  const outputs = new Array<Tensor>(signature.visible);
-  for (let i = 0; i < signature.visible; i++) {
+  const edge = needs !== 0 && signature.wrt.length > 0 ? makeEdge(signature, node, inputs, params) : null;
+  const { tracked, watched } = signature.edge;
+  const outputs = new Array<Tensor>(visible);
+  for (let i = 0; i < visible; i++) {
     const view = views[i];
-    const tape =
-      tapes !== null && (view.dtype.is_floating_point || view.dtype.is_complex) ? new Tape(tapes, i, view) : new Tape(null, 0, null);
-    const out = new Tensor(new Storage(node.outs[i]), view, 0, tape);
-    if (hidden) node.outs[i].visible = false;
-    else if (currentScope() !== null) noteResult(out);
+    const tape = edge !== null && tracked[i] ? new Tape(edge, i, view) : new Tape(null, 0, null);
+    const out = new Tensor(new Storage(outs[i]), view, 0, tape);
+    if (hidden) outs[i].visible = false;
+    else if (inModule) noteResult(out);
     outputs[i] = out;
   }
-  if (tapes !== null && savesResult.has(signature.operator.name)) watchResults(tapes, signature, outputs);
+  if (edge !== null && watched) watchResults(edge, signature, outputs);
   engineOf(signature.device).submit(node);
   return outputs;
 }
 
+function offsetsOf(inputs: readonly Tensor[]): readonly number[] {
+  const n = inputs.length;
+  for (let i = 0; i < n; i++) if (inputs[i].offset !== 0) return inputs.map((t) => t.offset);
+  noOffsets[n] ??= new Array<number>(n).fill(0);
+  return noOffsets[n];
+}
+
 /** From now on a write into a result that PyTorch saves is an error in backward. */
 function watchResults(edge: Edge, signature: Signature, outputs: readonly Tensor[]): void {
-  let at = 0;
-  for (const s of signature.saved) {
-    if (s.from === 'grad') continue;
-    const saved = edge.saved![at++];
+  const { kept } = signature.edge;
+  for (let i = 0; i < kept.length; i++) {
+    const s = kept[i];
     if (s.from !== 'output' || s.index >= outputs.length) continue;
+    const saved = edge.saved![i];
     saved.version = outputs[s.index].version;
     saved.tape = new Tape(edge, s.index, null);
   }
@@ -118,10 +125,12 @@ export function targetOf(t: Tensor): EdgeTarget | null {
 }
 
 function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], params: readonly (number | bigint)[]): Edge {
-  const targets = inputs.map((t, i) => (signature.wrt.includes(i) ? targetOf(t) : null));
-  const saved: SavedValue[] = [];
-  for (const s of signature.saved) {
-    if (s.from === 'grad') continue;
+  const { name, takes, kept } = signature.edge;
+  const targets = new Array<EdgeTarget | null>(inputs.length);
+  for (let i = 0; i < inputs.length; i++) targets[i] = takes[i] ? targetOf(inputs[i]) : null;
+  const saved = new Array<SavedValue>(kept.length);
+  for (let i = 0; i < kept.length; i++) {
+    const s = kept[i];
     if (s.from === 'input') {
       const t = inputs[s.index];
       if (t.inference)
@@ -130,15 +139,15 @@ function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], p
         );
       // An in-place call saves what its own tensor was before it: PyTorch keeps a copy.
       const version = s.extra || (s.index === 0 && t === writeTarget()) ? null : t.version;
-      saved.push({ value: t.storage.value, view: t.view_, offset: t.offset, version, count: t.version.count, tape: t.tape });
+      saved[i] = { value: t.storage.value, view: t.view_, offset: t.offset, version, count: t.version.count, tape: t.tape };
     } else {
       const at = s.from === 'output' ? s.index : signature.visible + s.index;
-      saved.push({ value: node.outs[at], view: signature.outs[at], offset: 0, version: null, count: 0, tape: null });
+      saved[i] = { value: node.outs[at], view: signature.outs[at], offset: 0, version: null, count: 0, tape: null };
     }
-    saved[saved.length - 1].value.savedBy++;
   }
+  for (let i = 0; i < saved.length; i++) saved[i].value.savedBy++;
   return new Edge({
-    name: backwardName(signature.operator.name),
+    name,
     signature,
     targets,
     outputs: signature.outs,
@@ -240,6 +249,13 @@ function makeSignature(
     visible: traced.outputs.length,
     saved: traced.saved,
     wrt: traced.wrt,
+    edge: {
+      name: backwardName(operator.name),
+      takes: views.map((_, i) => traced.wrt.includes(i)),
+      kept: traced.saved.filter((s) => s.from !== 'grad'),
+      tracked: outs.map((v) => v.dtype.is_floating_point || v.dtype.is_complex),
+      watched: savesResult.has(operator.name),
+    },
     pattern: patternOf(operator, views, constants, callDims.length, needsMask, outs),
     numbers: Int32Array.from(numbers),
   };

@@ -71,6 +71,8 @@ class Renderer {
   readonly #distinct = new Set<number>();
   readonly #uniform = new Set<number>();
   readonly #sharing: Sharing | null;
+  /** Inside something that keeps to its lanes: stores need no order. */
+  #quiet = false;
   #indent = '    ';
 
   constructor(kernel: VectorKernel, dialect: Dialect, sharing: Sharing | null) {
@@ -87,6 +89,32 @@ class Renderer {
           nestedBodies(s).some(talks),
       );
     this.#flat = !talks(kernel.body);
+    this.#findSlots(kernel.body);
+    this.#quiet = this.#flat && this.#keepsToLanes(kernel.body);
+  }
+
+  /** Buffers of address registers. An address that changes (none does today) is not followed. */
+  #findSlots(body: readonly VectorStatement[]): void {
+    const slotOf = (r: IndexOperand): number | undefined => (typeof r === 'number' ? undefined : this.#slots.get(r.id));
+    const known = (slot: number | undefined, r: Register): void => {
+      if (slot !== undefined) this.#slots.set(r.id, slot);
+    };
+    for (const s of body) {
+      if (s.kind === 'buffer') this.#slots.set(s.dst.id, s.slot);
+      else if (s.kind === 'address') known(slotOf(s.address.base), s.dst);
+      else if (s.kind === 'index' && s.op === 'add') known(slotOf(s.args[0]) ?? slotOf(s.args[1]), s.dst);
+      else if (s.kind === 'assign') this.#slots.delete(s.dst.id);
+      for (const inner of nestedBodies(s)) this.#findSlots(inner);
+    }
+  }
+
+  /** No lane reads what another one may write inside. */
+  #keepsToLanes(body: readonly VectorStatement[]): boolean {
+    return body.every((s) => {
+      if (s.kind === 'broadcast' || s.kind === 'load-index') return this.#accessOf(s.address.base) === 'read';
+      if (s.kind === 'gather') return this.#accessOf(s.base) === 'read';
+      return s.kind !== 'scatter' && nestedBodies(s).every((inner) => this.#keepsToLanes(inner));
+    });
   }
 
   render(name: string): string {
@@ -130,7 +158,10 @@ class Renderer {
 
   #distribute({ counter, from, to, step, body }: StatementOf<'loop'>): void {
     const name = nameOf(counter);
+    const before = this.#quiet;
+    this.#quiet = this.#keepsToLanes(body);
     this.#nested(`for (i64 ${name} = ${operand(from)} + (i64)G * ${step}; ${name} < ${operand(to)}; ${name} += (i64)GS * ${step})`, body);
+    this.#quiet = before;
   }
 
   /** Each team computes the cells of its iterations. */
@@ -289,12 +320,19 @@ class Renderer {
           this.#put('}');
           return;
         }
+        const quietens = !this.#quiet && hasStore(s) && this.#keepsToLanes(s.body);
+        if (quietens) this.#put(this.#dialect.order);
+        this.#quiet ||= quietens;
         const times = unrollOf(s.body);
         if (times > 1) this.#put(this.#dialect.unroll(times));
         const bound = typeof to === 'number' ? operand(to) : `${nameOf(counter)}_end`;
         const limit = typeof to === 'number' ? '' : `, ${bound} = ${operand(to)}`;
         const name = nameOf(counter);
         this.#nested(`for (${types.index} ${name} = ${operand(from)}${limit}; ${name} < ${bound}; ${name} += ${step})`, s.body);
+        if (quietens) {
+          this.#quiet = false;
+          this.#put(this.#dialect.order);
+        }
         return;
       }
       case 'if':
@@ -308,22 +346,9 @@ class Renderer {
 
   /** Notes what is known of the register that a statement defines. */
   #follow(s: VectorStatement): void {
-    const slotOf = (r: IndexOperand): number | undefined => (typeof r === 'number' ? undefined : this.#slots.get(r.id));
-    const known = (slot: number | undefined, r: Register): void => {
-      if (slot !== undefined) this.#slots.set(r.id, slot);
-    };
     const distinct = (r: Register): boolean => this.#distinct.has(r.id);
     const uniform = (r: Register): boolean => this.#uniform.has(r.id);
     switch (s.kind) {
-      case 'buffer':
-        this.#slots.set(s.dst.id, s.slot);
-        return;
-      case 'address':
-        known(slotOf(s.address.base), s.dst);
-        return;
-      case 'index':
-        if (s.op === 'add') known(slotOf(s.args[0]) ?? slotOf(s.args[1]), s.dst);
-        return;
       case 'splat-const':
       case 'splat':
         this.#uniform.add(s.dst.id);
@@ -342,8 +367,6 @@ class Renderer {
         return;
       }
       case 'assign':
-        // An address that changes (none does today) and lanes that change are not followed.
-        this.#slots.delete(s.dst.id);
         this.#distinct.delete(s.dst.id);
         this.#uniform.delete(s.dst.id);
         return;
@@ -391,8 +414,8 @@ class Renderer {
   #store(src: Register, dtype: ElementName, address: string, base: Register, condition: string | null): void {
     const { order, memoryTypes } = this.#dialect;
     const access = this.#accessOf(base);
-    const shared = access !== 'write';
-    if (shared || !this.#flat) this.#put(order);
+    const shared = access !== 'write' && !this.#quiet;
+    if (shared || (!this.#flat && !this.#quiet)) this.#put(order);
     const store = `*(${memoryTypes[dtype]}*)(${address}) = to_${dtype}(${nameOf(src)});`;
     this.#put(condition === null ? store : `if (${condition}) ${store}`);
     if (shared) this.#put(order);

@@ -57,7 +57,11 @@ export interface Driver {
   loadKernel(cubin: Uint8Array, name: string): { readonly module: number; readonly kernel: number };
   unloadModule(module: number): void;
   setSharedBytes(kernel: number, bytes: number): void;
-  launch(launch: Launch, label: string): void;
+  /** On the stream, or on side stream `side` (from 1) while a graph is recorded. */
+  launch(launch: Launch, label: string, side?: number): void;
+  /** While a graph is recorded: side streams 1 to `sides` go on from here, and come together here again. */
+  fork(sides: number): void;
+  join(sides: number): void;
   synchronize(): void;
   event(): number;
   releaseEvent(event: number): void;
@@ -120,6 +124,7 @@ function bind() {
     eventCreate: func('cuEventCreate', out(handle), 'uint32_t'),
     eventDestroy: func('cuEventDestroy_v2', handle),
     eventRecord: func('cuEventRecord', handle, handle),
+    streamWait: func('cuStreamWaitEvent', handle, handle, 'uint32_t'),
     eventSynchronize: func('cuEventSynchronize', handle),
     eventElapsed: func('cuEventElapsedTime', out('float'), handle, handle),
     beginCapture: func('cuStreamBeginCapture_v2', handle, 'int'),
@@ -163,6 +168,7 @@ const attribute = { multiprocessors: 16, major: 75, minor: 76, sharedBytesOptin:
 const sharedBytesAttribute = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 const nonBlocking = 1;
 const relaxedCapture = 2;
+const untimed = 2;
 
 export function openDriver(index = 0): Driver {
   const probed = probeDevices();
@@ -189,6 +195,15 @@ export function openDriver(index = 0): Driver {
   const blocking = (process.env['CUDA_LAUNCH_BLOCKING'] ?? '0') !== '0';
   const statistics = { launches: 0, graphLaunches: 0, captures: 0 };
   let capturing = false;
+  const sideStreams: { readonly stream: number; readonly event: number }[] = [];
+  const side = (i: number): { readonly stream: number; readonly event: number } => {
+    while (sideStreams.length < i)
+      sideStreams.push({
+        stream: answer((o) => b.streamCreate(o, nonBlocking), 'cuStreamCreate'),
+        event: answer((o) => b.eventCreate(o, untimed), 'cuEventCreate'),
+      });
+    return sideStreams[i - 1];
+  };
   const synchronize = (): void => check(b.streamSynchronize(stream), 'while waiting for the device');
   return {
     name: new TextDecoder().decode(nameBytes.subarray(0, nameBytes.indexOf(0))),
@@ -234,9 +249,21 @@ export function openDriver(index = 0): Driver {
     },
     unloadModule: (module) => check(b.moduleUnload(module), 'cuModuleUnload'),
     setSharedBytes: (kernel, bytes) => check(b.functionAttribute(kernel, sharedBytesAttribute, bytes), `${bytes} bytes of shared memory`),
-    launch({ kernel, grid: [x, y, z], threads, sharedBytes, parameters }, label) {
+    fork(sides) {
+      const { event } = side(sides + 1);
+      check(b.eventRecord(event, stream), 'cuEventRecord');
+      for (let i = 1; i <= sides; i++) check(b.streamWait(side(i).stream, event, 0), 'cuStreamWaitEvent');
+    },
+    join(sides) {
+      for (let i = 1; i <= sides; i++) {
+        check(b.eventRecord(side(i).event, side(i).stream), 'cuEventRecord');
+        check(b.streamWait(stream, side(i).event, 0), 'cuStreamWaitEvent');
+      }
+    },
+    launch({ kernel, grid: [x, y, z], threads, sharedBytes, parameters }, label, onSide = 0) {
       statistics.launches++;
-      check(b.launch(kernel, x, y, z, threads, 1, 1, sharedBytes, stream, parameters, 0), `launching ${label}`);
+      const on = onSide === 0 ? stream : side(onSide).stream;
+      check(b.launch(kernel, x, y, z, threads, 1, 1, sharedBytes, on, parameters, 0), `launching ${label}`);
       if (blocking && !capturing) check(b.streamSynchronize(stream), `in the kernel ${label}`);
     },
     synchronize,

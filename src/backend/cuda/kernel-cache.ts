@@ -1,7 +1,8 @@
 /**
  * Kernels by what they do, loaded once a process; their cubins on disk by text, architecture and compiler, so that a second process
- * compiles nothing. The folder is MAGPIE_CACHE, else `~/.cache/torch-magpie`; one that cannot be written is done without.
+ * compiles nothing. Many new kernels at once are compiled by several threads. The folder is MAGPIE_CACHE, else `~/.cache/torch-magpie`; one that cannot be written is done without.
  */
+import type { CompileJob, CompileOrder } from './compile-worker.ts';
 import type { Driver } from './driver.ts';
 import { type Compiler, compilerOptions, requireCompiler } from './nvrtc.ts';
 
@@ -39,25 +40,17 @@ export class CubinStore {
   }
 
   get(source: string, name: string): Uint8Array {
-    const fs = process.getBuiltinModule('node:fs');
-    const { join } = process.getBuiltinModule('node:path');
-    const hash = process.getBuiltinModule('node:crypto').createHash('sha256');
-    // Not the compiler's version: a process that finds all its kernels does not load the compiler.
-    const id = hash.update(`${this.#architecture}\n${compilerOptions}\n${source}`).digest('hex').slice(0, 40);
-    const path = join(this.#folder, `${this.#architecture}-${id}.cubin`);
-    try {
-      const bytes = fs.readFileSync(path);
-      if (bytes.length > 0) {
-        this.statistics.read++;
-        return bytes;
-      }
-    } catch {
-      // Not there.
+    const path = this.#pathOf(source);
+    const known = readBytes(path);
+    if (known !== null) {
+      this.statistics.read++;
+      return known;
     }
     const begin = performance.now();
     const cubin = this.#compiler().compile(source, name, this.#architecture);
     this.statistics.compiled++;
     this.statistics.compileMs += performance.now() - begin;
+    const fs = process.getBuiltinModule('node:fs');
     try {
       fs.mkdirSync(this.#folder, { recursive: true });
       const partial = `${path}.${process.pid}`;
@@ -67,6 +60,52 @@ export class CubinStore {
       // A cache that cannot be written is no cache.
     }
     return cubin;
+  }
+
+  /** Compiles what is not on disk yet, several at a time. What fails here is met again by `get`. */
+  prepare(kernels: readonly { readonly source: string; readonly name: string }[]): void {
+    const fs = process.getBuiltinModule('node:fs');
+    const jobs: CompileJob[] = kernels.map((k) => ({ ...k, path: this.#pathOf(k.source) })).filter((j) => !fs.existsSync(j.path));
+    const script = new URL('./compile-worker.js', import.meta.url);
+    const threads = Math.min(jobs.length, mostCompilers, process.getBuiltinModule('node:os').availableParallelism());
+    // From TypeScript sources there is no script to start.
+    if (jobs.length < fewKernels || threads < 2 || !fs.existsSync(script)) return;
+    try {
+      fs.mkdirSync(this.#folder, { recursive: true });
+    } catch {
+      return;
+    }
+    const begin = performance.now();
+    const state = new Int32Array(new SharedArrayBuffer(8));
+    const { Worker } = process.getBuiltinModule('node:worker_threads');
+    const order: CompileOrder = { architecture: this.#architecture, jobs, state };
+    for (let i = 0; i < threads; i++) new Worker(script, { workerData: order }).unref();
+    for (let ended = 0; ended < threads; ended = Atomics.load(state, 1)) {
+      if (Atomics.wait(state, 1, ended, patienceMs) === 'timed-out') return;
+    }
+    this.statistics.compiled += jobs.length;
+    this.statistics.compileMs += performance.now() - begin;
+  }
+
+  #pathOf(source: string): string {
+    const { join } = process.getBuiltinModule('node:path');
+    const hash = process.getBuiltinModule('node:crypto').createHash('sha256');
+    // Not the compiler's version: a process that finds all its kernels does not load the compiler.
+    const id = hash.update(`${this.#architecture}\n${compilerOptions}\n${source}`).digest('hex').slice(0, 40);
+    return join(this.#folder, `${this.#architecture}-${id}.cubin`);
+  }
+}
+
+const fewKernels = 3;
+const mostCompilers = 16;
+const patienceMs = 60_000;
+
+function readBytes(path: string): Uint8Array | null {
+  try {
+    const bytes = process.getBuiltinModule('node:fs').readFileSync(path);
+    return bytes.length > 0 ? bytes : null;
+  } catch {
+    return null;
   }
 }
 
@@ -81,6 +120,12 @@ export class CudaKernels {
   }
   get statistics(): CubinStore['statistics'] & { readonly loaded: number } {
     return { ...this.#store.statistics, loaded: this.#known.size };
+  }
+
+  /** Makes the cubins of those that are new. */
+  prepare(requests: readonly KernelRequest[]): void {
+    const fresh = new Map(requests.filter((r) => !this.#known.has(r.key)).map((r) => [r.key, r]));
+    if (fresh.size > 1) this.#store.prepare([...fresh.values()].map((r) => ({ source: r.source(), name: r.name })));
   }
 
   get({ key, name, source }: KernelRequest): CudaKernel {

@@ -4,7 +4,7 @@
  * Everything that changes from run to run lies in the argument words, one buffer on the device that is brought up to date by one copy before
  * the launch; so a graph is replayed without touching its nodes. Only cuBLAS takes addresses by value: a graph belongs to the addresses of
  * its operands (and to the symbols, which settle the grids), and a few graphs are kept. Host steps run between two segments, their operands
- * copied down and their results up. Steps of one stage do not run side by side yet.
+ * copied down and their results up. In a graph the steps of a stage run side by side; cuBLAS, which has one workspace, does one thing after the other.
  */
 import { bfloat16, type DType, type DTypeName, float8_e4m3fn, float8_e5m2, float16, float32 } from '../../dtype/dtype.ts';
 import { decomposeKernel } from '../../kernel/decompose.ts';
@@ -26,7 +26,7 @@ import type { TrackedBuffer } from '../tracked-memory.ts';
 import type { Cublas } from './cublas.ts';
 import { cuda, farLocals, mostBlockThreads, mostSharedLocals, mostThreads, teamThreads } from './dialect.ts';
 import type { Driver, Launch } from './driver.ts';
-import type { CudaKernel, CudaKernels } from './kernel-cache.ts';
+import type { CudaKernel, CudaKernels, KernelRequest } from './kernel-cache.ts';
 import { type CudaMatmul, matmulName, matmulSource, matmulWords, mostBatchDims, planProduct, typesOf } from './matmul.ts';
 import type { CudaBlock } from './memory.ts';
 import { matmulSettings } from './settings.ts';
@@ -48,6 +48,7 @@ export interface CudaContext {
 /** One launch: of a kernel, or of a product that cuBLAS may take. */
 interface Work {
   readonly index: number;
+  readonly stage: number;
   readonly label: string;
   readonly launch: Launch;
   readonly product: CudaMatmul | null;
@@ -65,6 +66,8 @@ const nativeRound: ReadonlySet<DTypeName> = new Set((Object.keys(elementSizes) a
 const matmulDtypes: ReadonlySet<DType> = new Set([float32, bfloat16, float16, float8_e4m3fn, float8_e5m2]);
 const parameterBytes = 64;
 const keptGraphs = 8;
+/** Kernels of a graph that run beside the first of their stage. */
+const mostSides = 15;
 /** Captures that were of no use, after which a program is launched kernel by kernel for good. */
 const mostWasted = 64;
 /** Elements of a flat grid that a team takes when there are plenty, and when there are few. */
@@ -93,10 +96,13 @@ export class CudaExecutable implements Executable {
   readonly #refused = new Set<number>();
   /** What can be shared of the items of a kernel step; null: nothing. */
   #items: (SharedItem | null)[] = [];
+  #wanted: KernelRequest[] | null = null;
   #fresh = true;
   #wide = false;
   #segments: Segment[] | null = null;
   #scratchBytes = 0;
+  readonly #scratchUsed = new Map<number, number>();
+  readonly #scratchOffsets: number[] = [];
   #scratch = 0;
   #graphs: RecordedGraph[] = [];
   #seen: number[] | null = null;
@@ -184,7 +190,14 @@ export class CudaExecutable implements Executable {
       const vector = this.#lower(kernel);
       return `${cuda.prelude}${renderKernel(vector, cuda, name, make(vector))}`;
     };
-    return this.#context.kernels.get({ key, name, source });
+    return this.#take({ key, name, source });
+  }
+
+  /** A kernel; while kernels are only being counted up, a stand-in. */
+  #take(request: KernelRequest): CudaKernel {
+    if (this.#wanted === null) return this.#context.kernels.get(request);
+    this.#wanted.push(request);
+    return { handle: 0, name: request.name };
   }
 
   #compile(): void {
@@ -198,7 +211,7 @@ export class CudaExecutable implements Executable {
   #productKernel(step: MatmulStep): CudaKernel {
     const types = typesOf(step);
     const name = matmulName(types);
-    return this.#context.kernels.get({ key: name, name, source: () => matmulSource(types) });
+    return this.#take({ key: name, name, source: () => matmulSource(types) });
   }
 
   // ---- launches
@@ -207,7 +220,18 @@ export class CudaExecutable implements Executable {
     const args = this.#arguments;
     args.specialize(symbols);
     this.#segments = null;
+    // Once to see which kernels it takes, so that they are compiled together.
+    this.#wanted = [];
+    this.#layOut(symbols);
+    const wanted = this.#wanted;
+    this.#wanted = null;
+    this.#context.kernels.prepare(wanted);
+    this.#segments = this.#layOut(symbols);
+  }
+
+  #layOut(symbols: ArrayLike<number>): Segment[] {
     this.#scratchBytes = 0;
+    this.#scratchUsed.clear();
     const { stages } = this.#plan;
     const order = [...this.#steps.keys()].sort((i, j) => stages[i] - stages[j] || i - j);
     const segments: { works: Work[]; hosts: HostStep[] }[] = [{ works: [], hosts: [] }];
@@ -224,7 +248,7 @@ export class CudaExecutable implements Executable {
         else segment.works.push(...this.#kernelWorks(i, step, symbols));
       }
     }
-    this.#segments = segments;
+    return segments;
   }
 
   #productWork(index: number, step: MatmulStep): Work[] {
@@ -233,8 +257,9 @@ export class CudaExecutable implements Executable {
     // Our kernel is compiled only where it is needed.
     const usesOwn = product.gemm === null || this.#context.cublas() === null;
     const kernel = usesOwn ? this.#productKernel(step).handle : 0;
-    const parameters = this.#writeParameters(index, 0, 0);
-    return [{ index, label: labelOf(step), launch: { kernel, grid: product.grid, threads: mostThreads, sharedBytes: 0, parameters }, product }];
+    const parameters = this.#writeParameters(index, 0, 0, 0);
+    const stage = this.#plan.stages[index];
+    return [{ index, stage, label: labelOf(step), launch: { kernel, grid: product.grid, threads: mostThreads, sharedBytes: 0, parameters }, product }];
   }
 
   /** An item shared by a block, when it is long; with few such items, long reductions are computed ahead by the whole card. */
@@ -247,27 +272,30 @@ export class CudaExecutable implements Executable {
     const slots = slotBytes(item, ahead);
     const far = slots + farLocals(locals);
     const blocks = far === 0 || ahead ? Math.min(count, 2 ** 31 - 1) : Math.min(count, multiprocessors * 4);
-    this.#scratchBytes = Math.max(this.#scratchBytes, blocks * far);
     const teams = Math.min(mostBlockThreads / teamThreads, Math.max(4, 2 ** Math.floor(Math.log2(item.longest / 8))));
     const sharedBytes = windowSize + (farLocals(locals) === 0 ? locals : 0);
-    const parameters = this.#writeParameters(index, count, 1);
+    const parameters = this.#writeParameters(index, count, 1, blocks * far);
     const main = this.#kernelFor(index, ahead ? '_rest' : '_block', (vector) => ({ mode: 'block', item: findSharedItem(vector)!, ahead }));
-    if (sharedBytes > 48 * 1024) driver.setSharedBytes(main.handle, sharedBytes);
+    if (sharedBytes > 48 * 1024 && main.handle !== 0) driver.setSharedBytes(main.handle, sharedBytes);
     const works: Work[] = [];
+    const stage = this.#plan.stages[index];
+    const label = `${labelOf(step)} ${count} x ${item.longest} shared by ${teams} teams`;
     if (ahead) {
       const kernel = this.#kernelFor(index, '_ahead', (vector) => ({ mode: 'ahead', item: findSharedItem(vector)!, ahead }));
       const perBlock = mostThreads / teamThreads;
       const wanted = Math.ceil(Math.min(free, (multiprocessors * 8 * perBlock) / count) / perBlock);
       works.push({
         index,
-        label: `cells of ${labelOf(step)}`,
+        stage,
+        label: `cells of ${label}`,
         launch: { kernel: kernel.handle, grid: [Math.max(1, wanted), count, 1], threads: mostThreads, sharedBytes: 0, parameters },
         product: null,
       });
     }
     works.push({
       index,
-      label: labelOf(step),
+      stage,
+      label,
       launch: { kernel: main.handle, grid: [blocks, 1, 1], threads: teams * teamThreads, sharedBytes, parameters },
       product: null,
     });
@@ -293,11 +321,12 @@ export class CudaExecutable implements Executable {
     let perBlock = Math.min(mostThreads / teamThreads, Math.max(2, 2 ** Math.floor(Math.log2(Math.max(1, teams / (multiprocessors * 2))))));
     if (shared) perBlock = Math.max(1, Math.min(perBlock, Math.floor(mostSharedLocals / locals)));
     let blocks = Math.ceil(teams / perBlock);
+    let far = 0;
     if (locals > mostSharedLocals) {
       blocks = Math.min(blocks, multiprocessors * 8);
-      this.#scratchBytes = Math.max(this.#scratchBytes, blocks * perBlock * locals);
+      far = blocks * perBlock * locals;
     }
-    const parameters = this.#writeParameters(index, count, grain);
+    const parameters = this.#writeParameters(index, count, grain, far);
     const launch: Launch = {
       kernel: this.#kernelFor(index, '', () => null).handle,
       grid: [blocks, 1, 1],
@@ -305,20 +334,30 @@ export class CudaExecutable implements Executable {
       sharedBytes: shared ? perBlock * locals : 0,
       parameters,
     };
-    return [{ index, label: labelOf(step), launch, product: null }];
+    return [{ index, stage: this.#plan.stages[index], label: `${labelOf(step)} ${count}`, launch, product: null }];
   }
 
   /** The kernel's parameters (argument words, count, grain, scratch memory) and pointers to them. */
-  #writeParameters(index: number, count: number, grain: number): number {
+  #writeParameters(index: number, count: number, grain: number, scratchBytes: number): number {
     const { address, bytes } = this.#parameters;
     const at = index * parameterBytes;
     const view = new DataView(bytes.buffer, bytes.byteOffset + at, parameterBytes);
-    const values = [this.#device.address + this.#arguments.firstWord[index] * 8, count, grain, this.#scratch];
+    const values = [this.#device.address + this.#arguments.firstWord[index] * 8, count, grain, this.#scratch + this.#takeScratch(index, scratchBytes)];
     values.forEach((value, i) => {
       view.setBigUint64(i * 8, BigInt(value), true);
       view.setBigUint64((values.length + i) * 8, BigInt(address + at + i * 8), true);
     });
     return address + at + values.length * 8;
+  }
+
+  /** Steps of one stage have scratch memory side by side, those of different stages share it. */
+  #takeScratch(index: number, bytes: number): number {
+    const stage = this.#plan.stages[index];
+    const offset = this.#scratchUsed.get(stage) ?? 0;
+    this.#scratchUsed.set(stage, offset + Math.ceil(bytes / 256) * 256);
+    this.#scratchOffsets[index] = offset;
+    this.#scratchBytes = Math.max(this.#scratchBytes, offset + bytes);
+    return offset;
   }
 
   #bind(externals: Bindings['externals'], outputs: Bindings['outputs']): void {
@@ -335,7 +374,7 @@ export class CudaExecutable implements Executable {
     this.#dropGraphs();
     const { bytes } = this.#parameters;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let i = 0; i < this.#steps.length; i++) view.setBigUint64(i * parameterBytes + 24, BigInt(address), true);
+    for (let i = 0; i < this.#steps.length; i++) view.setBigUint64(i * parameterBytes + 24, BigInt(address + (this.#scratchOffsets[i] ?? 0)), true);
   }
 
   /** Brings the words on the device up to date. */
@@ -350,21 +389,22 @@ export class CudaExecutable implements Executable {
     for (const work of works) this.#launch(work);
   }
 
-  #launch(work: Work): void {
+  #takesCublas({ index, product }: Work): boolean {
+    return product !== null && product.gemm !== null && !this.#refused.has(index) && this.#context.cublas() !== null;
+  }
+
+  #launch(work: Work, side = 0): void {
     const { driver } = this.#context;
     const { index, product } = work;
-    if (product !== null && product.gemm !== null && !this.#refused.has(index)) {
-      const cublas = this.#context.cublas();
-      if (cublas !== null) {
-        const status = cublas.run(product.gemm, this.#word(index, 0), this.#word(index, 1), this.#word(index, 2));
-        driver.statistics.launches++;
-        if (status === 0) return;
-        this.#refused.add(index);
-        trace('kernels', () => `cuBLAS refused ${work.label} with status ${status}`);
-      }
+    if (this.#takesCublas(work)) {
+      const status = this.#context.cublas()!.run(product!.gemm!, this.#word(index, 0), this.#word(index, 1), this.#word(index, 2));
+      driver.statistics.launches++;
+      if (status === 0) return;
+      this.#refused.add(index);
+      trace('kernels', () => `cuBLAS refused ${work.label} with status ${status}`);
     }
     const kernel = work.launch.kernel !== 0 ? work.launch.kernel : this.#productKernel(this.#steps[index] as MatmulStep).handle;
-    driver.launch({ ...work.launch, kernel }, work.label);
+    driver.launch({ ...work.launch, kernel }, work.label, side);
   }
 
   /** Word `at` of a step's block. */
@@ -399,11 +439,30 @@ export class CudaExecutable implements Executable {
       return;
     }
     const launched = driver.statistics.launches;
-    const graph = driver.capture(() => this.#launchAll(works));
+    const graph = driver.capture(() => this.#launchStages(works));
     driver.statistics.launches = launched;
     this.#graphs.unshift({ key, graph });
     if (this.#graphs.length > keptGraphs) driver.destroyGraph(this.#graphs.pop()!.graph);
     driver.launchGraph(graph);
+  }
+
+  /** Launches for a graph: what a stage's kernels do at once is the card's business. */
+  #launchStages(works: readonly Work[]): void {
+    const { driver } = this.#context;
+    for (let first = 0; first < works.length; ) {
+      const { stage } = works[first];
+      let end = first;
+      while (end < works.length && works[end].stage === stage) end++;
+      const steps = [...new Set(works.slice(first, end).map((w) => w.index))];
+      const sides = Math.min(mostSides, steps.length - 1);
+      if (sides > 0) driver.fork(sides);
+      for (const work of works.slice(first, end)) {
+        const onMain = work.product !== null && this.#takesCublas(work);
+        this.#launch(work, onMain ? 0 : steps.indexOf(work.index) % (sides + 1));
+      }
+      if (sides > 0) driver.join(sides);
+      first = end;
+    }
   }
 
   /** What a graph has in it besides the words: addresses that cuBLAS was given, grids, the precision of products. */

@@ -1,0 +1,32 @@
+/** A thread that compiles kernels for `kernel-cache.ts`: takes the next one until there are none, and writes cubins to files. */
+import { requireCompiler } from './nvrtc.ts';
+
+export interface CompileJob {
+  readonly source: string;
+  readonly name: string;
+  readonly path: string;
+}
+export interface CompileOrder {
+  readonly architecture: string;
+  readonly jobs: readonly CompileJob[];
+  /** Next job, and workers that have ended. */
+  readonly state: Int32Array;
+}
+
+const { workerData, isMainThread } = process.getBuiltinModule('node:worker_threads');
+if (!isMainThread && workerData !== null && 'architecture' in workerData) {
+  const { architecture, jobs, state } = workerData as CompileOrder;
+  const { writeFileSync, renameSync } = process.getBuiltinModule('node:fs');
+  try {
+    const compiler = requireCompiler();
+    for (let i = Atomics.add(state, 0, 1); i < jobs.length; i = Atomics.add(state, 0, 1)) {
+      const { source, name, path } = jobs[i];
+      writeFileSync(`${path}.part`, compiler.compile(source, name, architecture));
+      renameSync(`${path}.part`, path);
+    }
+  } catch {
+    // The main thread compiles what is missing itself, and meets the error.
+  }
+  Atomics.add(state, 1, 1);
+  Atomics.notify(state, 1);
+}
