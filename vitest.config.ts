@@ -8,7 +8,14 @@ export default defineConfig({
   test: {
     include: long
       ? ['test/long/**/*.test.ts']
-      : ['src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.ts', 'conformance/**/*.test.ts', 'scripts/**/*.test.ts', 'docs/**/*.test.ts'],
+      : [
+          'src/**/*.test.ts',
+          'test/**/*.test.ts',
+          'bench/**/*.test.ts',
+          'conformance/**/*.test.ts',
+          'scripts/**/*.test.ts',
+          'docs/**/*.test.ts',
+        ],
     exclude: long ? [] : ['test/long/**'],
     pool: 'forks',
     maxWorkers: 2,

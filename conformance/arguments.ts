@@ -33,6 +33,8 @@ export interface DecodeOptions {
   readonly dtype?: (name: string) => string;
   /** Do inputs require grad as recorded? Default yes. */
   readonly gradients?: boolean;
+  /** What stands in the place of the nth input that requires grad. */
+  readonly leaf?: (made: AnyTensor, n: number) => AnyTensor;
 }
 
 /** Decodes the arguments of one call; remembers the inputs that require grad, in order of appearance. */
@@ -45,8 +47,11 @@ export class Decoder {
 
   tensor(reference: TensorReference): AnyTensor {
     const { device, tensor, gradients = true } = this.options;
-    const made = (this.options.upload ?? upload)(tensor(reference.t), device);
-    if (reference.rg && gradients) {
+    let made = (this.options.upload ?? upload)(tensor(reference.t), device);
+    if (reference.rg && this.options.leaf) {
+      made = this.options.leaf(made, this.leaves.length);
+      this.leaves.push(made);
+    } else if (reference.rg && gradients) {
       made.requires_grad_();
       this.leaves.push(made);
     }

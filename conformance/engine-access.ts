@@ -1,13 +1,19 @@
 /**
- * The one place where the harness looks behind the public API, for three things: which kinds of steps the last program had (small records
- * alone would be passed by a naive loop, so programs with products must have run a product kernel), whether a device can be waited for, and
+ * The one place where the harness looks behind the public API, for four things: which kinds of steps the last program had (small records
+ * alone would be passed by a naive loop, so programs with products must have run a product kernel), whether a device can be waited for, when it computes, and
  * a clean engine after a record that left calls behind which cannot be computed.
  */
 import { engineOf, registerDevice } from '../src/tensor/devices.ts';
+import { flags } from '../src/util/flags.ts';
 import type { ProgramRecord } from './data.ts';
 
 /** Can this device be waited for? */
 export const canBlock = (device: string): boolean => engineOf(device).backend.limits.canBlock;
+
+/** When the engine computes: the flag `flush`. */
+export const setFlush = (mode: string): void => {
+  flags.flush = mode;
+};
 
 /** After a failed record: what is still pending is computed, or given up together with the engine that holds it. */
 export function clearPending(device: string): void {

@@ -4,9 +4,11 @@
  */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { hasRecords, loadRecords } from './data.ts';
 import type { FormsMode } from './forms.ts';
+import { gradientSample } from './gradients.ts';
+import { noDerivative } from './no-derivative.ts';
 import { notRun } from './not-run.ts';
 import { compactReport } from './report.ts';
 import { runConformance, summarize } from './run.ts';
@@ -21,6 +23,15 @@ const command = new Command('npm run conformance --')
   )
   .option('--report <file>', 'write every record with its reason as JSON')
   .option('--compact <file>', 'write the counts by operator as JSON (what FEATURES.md is made of)')
+  .addOption(
+    new Option('--flush <mode>', 'when the engine computes')
+      .argParser((mode: string) => {
+        if (!/^(lazy|eager|random:\d+)$/.test(mode)) throw new InvalidArgumentError('lazy, eager or random:SEED');
+        return mode;
+      })
+      .default('lazy'),
+  )
+  .option('--gradients', "gradcheck and gradgradcheck from the operators' records instead of the recorded numbers")
   .option('--verbose', 'print every failed record')
   .parse();
 const options = command.opts<{
@@ -31,6 +42,8 @@ const options = command.opts<{
   report?: string;
   compact?: string;
   verbose?: boolean;
+  flush: string;
+  gradients?: boolean;
 }>();
 if (!hasRecords(options.data)) command.error(`error: no records in ${options.data}`);
 
@@ -42,11 +55,18 @@ const report = await runConformance(records, {
   device: options.device,
   only: options.only === undefined ? undefined : new RegExp(options.only),
   forms: options.forms,
+  flush: options.flush,
+  gradients: options.gradients,
   progress: ({ name, index, dtype, reason }) => {
     if (options.verbose && reason !== null) console.log(`  #${index} ${name} ${dtype}: ${reason}`);
   },
 });
 
+for (const { name, index, order, reason } of report.gradients?.failures ?? []) console.log(`${name} #${index}, ${order} order: ${reason}`);
+if (report.gradients)
+  console.log(
+    `left out: ${report.gradients.leftOut} records beyond ${gradientSample.records} an operator or with inputs beyond ${gradientSample.elements} elements; ${noDerivative.length} entries in conformance/no-derivative.ts`,
+  );
 const cut = (text: string): string => (text.length > 160 ? `${text.slice(0, 157)}...` : text);
 for (const outcomes of [report.operators, report.modules, report.programs])
   for (const [name, { passed, total, first }] of summarize(outcomes))

@@ -130,7 +130,9 @@ async function backward(
   const outputs: AnyTensor[] = [];
   expected.forEach((reference, i) => {
     const leaf = leaves[i];
-    if (!reference.rg || !isTensor(leaf)) return;
+    if (!isTensor(leaf)) return;
+    if (!reference.rg && leaf.requires_grad) throw new Error(`output ${i} requires grad`);
+    if (!reference.rg) return;
     if (!leaf.requires_grad) throw new Error(`output ${i} does not require grad`);
     outputs.push(leaf);
   });

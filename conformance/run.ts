@@ -4,8 +4,9 @@
 import { core } from './api.ts';
 import { AtenSchemas } from './arguments.ts';
 import type { NetworkRecord, Records } from './data.ts';
-import { clearPending } from './engine-access.ts';
+import { clearPending, setFlush } from './engine-access.ts';
 import { checkForms, type FormCounts, type FormsMode, newFormCounts } from './forms.ts';
+import { checkGradients, type GradientCounts, newGradientCounts } from './gradients.ts';
 import { runNetwork } from './modules.ts';
 import { notRun, reasonNotRun } from './not-run.ts';
 import { type Context, messageOf, runOperator } from './operators.ts';
@@ -25,12 +26,18 @@ export interface Report {
   readonly modules: readonly Outcome[];
   readonly programs: readonly Outcome[];
   readonly forms: FormCounts;
+  /** Where they were asked for. */
+  readonly gradients: GradientCounts | null;
   readonly lines: readonly string[];
 }
 export interface RunOptions {
   readonly device: string;
   readonly only?: RegExp | undefined;
   readonly forms?: FormsMode | undefined;
+  /** When the engine computes: `lazy` unless told, `eager`, `random:SEED`. */
+  readonly flush?: string | undefined;
+  /** Check gradients against differences instead of results against records. */
+  readonly gradients?: boolean | undefined;
   /** Called after each record. */
   readonly progress?: ((outcome: Outcome) => void) | undefined;
 }
@@ -43,6 +50,7 @@ export async function runConformance(records: Records, options: RunOptions): Pro
   const { device, only } = options;
   const chosen = (name: string): boolean => only === undefined || only.test(name);
   core.set_default_device(device);
+  setFlush(options.flush ?? 'lazy');
   const schemas = new AtenSchemas((records.api['aten_schemas'] as string[] | undefined) ?? []);
   const context: Context = { device, archive: records.operators, schemas, exactRandom: cpuGenerator.has(device) };
   const forms = newFormCounts();
@@ -60,6 +68,21 @@ export async function runConformance(records: Records, options: RunOptions): Pro
     return outcome;
   };
 
+  if (options.gradients) {
+    const gradients = newGradientCounts();
+    for (const [index, record] of records.operators.samples.entries())
+      if (chosen(record.op))
+        await attempt(record.op, index, record.dtype, async () => {
+          await checkGradients(record, index, context, gradients);
+          return null;
+        });
+    const { first, second } = gradients;
+    const lines = [
+      `gradcheck ${device}: ${first.passed} of ${first.total} records, gradgradcheck: ${second.passed} of ${second.total}, of ${gradients.seen.size} operators`,
+    ];
+    const seconds = (performance.now() - started) / 1000;
+    return { device, seconds, operators: [], modules: [], programs: [], forms, gradients, lines };
+  }
   const operators: Outcome[] = [];
   for (const [index, record] of records.operators.samples.entries()) {
     if (!chosen(record.op)) continue;
@@ -83,7 +106,16 @@ export async function runConformance(records: Records, options: RunOptions): Pro
     programs.push(await attempt(record.id, index, '', () => runProgram(record, device, schemas)));
   }
   const seconds = (performance.now() - started) / 1000;
-  return { device, seconds, operators, modules, programs, forms, lines: summaryLines(device, operators, modules, programs) };
+  return {
+    device,
+    seconds,
+    operators,
+    modules,
+    programs,
+    forms,
+    gradients: null,
+    lines: summaryLines(device, operators, modules, programs),
+  };
 }
 
 export function networkName(record: NetworkRecord): string {

@@ -14,6 +14,9 @@ const sampling = 'gradient of float32 coordinates: differences of products of ne
 export const tolerances: Readonly<Record<string, Tolerance>> = {
   matmul: { factor: 4, reason: sum },
   __rmatmul__: { factor: 4, reason: sum },
+  addbmm: { factor: 2, reason: `${sum}; without fused multiply-add (wasm)` },
+  baddbmm: { factor: 2, reason: `${sum}; PyTorch's own error there is as large` },
+  'linalg.multi_dot': { factor: 2, reason: sum },
   cov: { factor: 4, reason: `gradient of the weights is zero by cancellation; ${sum}` },
   'nn.functional.conv2d': { factor: 4, reason: sum },
   'nn.functional.conv3d': { factor: 4, reason: sum },
@@ -21,7 +24,10 @@ export const tolerances: Readonly<Record<string, Tolerance>> = {
   'nn.ConvTranspose3d': { factor: 4, reason: sum },
   'nn.functional.scaled_dot_product_attention': { factor: 2, reason: sum },
   pow: { factor: 4, reason: power },
+  ldexp: { factor: 2, reason: power },
   __rpow__: { factor: 4, reason: power },
+  native_layer_norm: { factor: 2, reason: "gradient of a single weight is zero by cancellation; PyTorch's is 2e-5, ours 0 or 1e-5" },
+  stft: { factor: 2, reason: "gradient of the window cancels; PyTorch's is three times as far from float64 as ours" },
   'special.hermite_polynomial_he': {
     factor: 11,
     reason: 'a recurrence that cancels; PyTorch exceeds its own records as much on another processor',

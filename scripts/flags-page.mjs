@@ -47,7 +47,8 @@ ${Object.entries(traceTopics)
 Everything goes to standard error, each line with its topic in brackets. \`docs/inside.md\` shows and explains it for one small program. \`profile\` is
 of the device \`cpu\` with machine code, and of \`cuda\`; it runs each kernel as a stage of its own, so the whole takes a little longer than without. Bytes are
 those of the buffers that a kernel touches, each once and whole: a kernel that reads a part of a buffer gets too many. A share above 100 % means that the data came
-from the processor's caches.
+from the processor's caches. Times are those of the calling thread: on a machine that is busy with other work, a kernel that the pool's workers did while that thread
+was waiting for a processor seems to take no time, and its neighbour takes more.
 
 ## Variables of tests and benchmarks
 

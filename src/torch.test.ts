@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import torch, { type FunctionContext, nn, type Tensor } from './index.ts';
+import torch, { type FunctionContext, nn, optim, type Tensor } from './index.ts';
 
 describe('what a PyTorch user expects to find', () => {
   test('a parameter says that it is one, and tuples of results show their names', () => {
@@ -28,11 +28,18 @@ describe('what a PyTorch user expects to find', () => {
     ).toBe('{"x":[[1,2.5],[3,4]]}');
   });
 
-  test('torch.device gives a name, or PyTorch’s error', () => {
-    expect([torch.device('cpu'), torch.device('cpu:0'), torch.device('wasm', 0)]).toEqual(['cpu', 'cpu', 'wasm']);
-    expect(() => torch.device('gpu')).toThrow('device type at start of device string: gpu');
-    expect(() => torch.device('cuda:1')).toThrow('invalid device ordinal');
-    expect(torch.zeros(1, { device: torch.device('wasm') }).device).toBe('wasm');
+  test('what does not fit is refused with a text that says why', () => {
+    const nnOf = nn as unknown as Record<string, new (...args: unknown[]) => unknown>;
+    expect(() => (torch.ones(2) as unknown as { sum(x: string): Tensor }).sum('0')).toThrow(
+      'sum() received an invalid combination of arguments - got (Tensor, str), but expected one of:\n * sum.dim_IntList(',
+    );
+    expect(() => new nnOf['Linear'](-3, 2)).toThrow('Trying to create tensor with negative dimension -3: [2, -3]');
+    expect(() => new nnOf['Linear']('3', 2)).toThrow(
+      "argument 'size' (position 1) must be tuple of ints, but found element of type string at pos 1",
+    );
+    expect(() => new optim.SGD(torch.ones(1) as unknown as Tensor[], { lr: 1 })).toThrow(
+      'params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.FloatTensor',
+    );
   });
 
   test('a custom Function has typed tensors', () => {
@@ -54,5 +61,11 @@ describe('what a PyTorch user expects to find', () => {
     const model = new nn.Sequential(new nn.Linear(2, 3), new nn.ReLU());
     expect(model.at<nn.Linear>(0).weight.shape).toEqual([3, 2]);
     expect(torch.tensor([1, 2]).tolist<number[]>().join()).toBe('1,2');
+  });
+
+  test('an optimizer prints its groups', () => {
+    expect(inspect(new optim.AdamW([torch.ones(1, { requires_grad: true })], { lr: 0.5 }))).toBe(
+      'AdamW (\nParameter Group 0\n    amsgrad: False\n    betas: (0.9, 0.999)\n    eps: 1e-08\n    lr: 0.5\n    maximize: False\n    weight_decay: 0.01\n)',
+    );
   });
 });

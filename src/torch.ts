@@ -17,8 +17,10 @@ import { selectIsa } from './backend/cpu/features.ts';
 import { getNumThreads, setNumThreads } from './backend/cpu/pool.ts';
 import { cuda, cudaBackends, get_float32_matmul_precision, set_float32_matmul_precision } from './cuda.ts';
 import * as data from './data/index.ts';
+import * as distributions from './distributions/index.ts';
 import * as dtypes from './dtype/dtype.ts';
 import { promoteTypes } from './dtype/promotion.ts';
+import * as functional from './func/functional.ts';
 import { as_tensor, asarray, from_numpy, frombuffer, getDefaultDevice, setDefaultDevice, tensor } from './ops/creation.ts';
 import { gradcheck, gradgradcheck } from './ops/gradcheck.ts';
 import { aten, fft, linalg, masked, special, Tensor, torchFunctions, windows } from './ops/methods.ts';
@@ -73,6 +75,7 @@ export const torch = {
   special,
   masked,
   signal: { windows },
+  distributions,
   ops: { aten },
   float64,
   float32,
@@ -158,6 +161,7 @@ export const torch = {
     backward,
     grad,
     Function: CustomFunction as unknown as AutogradFunction,
+    functional,
     gradcheck,
     gradgradcheck,
     set_detect_anomaly,

@@ -51,6 +51,6 @@ export const engine = (device: string): Machine<Tensor> => ({
   expandFront: (x, count) => x.expand([count, ...x.view_.shape]),
   reshape: (x, shape) => x.reshape([...shape]),
   unbind: (x, dim) => [...x.unbind(dim)],
-  write: (name, x, y) => void x[name](y),
+  write: (name, x, y) => void (x[name] as (other: Tensor) => Tensor).call(x, y),
   fill: (x, value) => void x.fill_(value),
 });

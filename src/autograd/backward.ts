@@ -11,7 +11,7 @@ import { holding } from '../tensor/scope.ts';
 import { Storage, Tensor } from '../tensor/tensor.ts';
 import { accumulate, accumulateCall, gradientCall, seededBy } from './gradients.ts';
 import { anomaly, modes } from './modes.ts';
-import { type Edge, type EdgeTarget, type SavedValue, Tape } from './tape.ts';
+import { type Arrivals, Edge, type EdgeTarget, type SavedValue, Tape } from './tape.ts';
 
 interface Contribution {
   readonly grad: Tensor;
@@ -27,6 +27,8 @@ export function bare(value: Value, view: View, offset: number, tape: Tape): Tens
   return t;
 }
 export const noTape = (): Tape => new Tape(null, 0, null);
+/** The tape of what a gradient only reads: never written, so one serves all. */
+const untracked = noTape();
 
 const longName = (edge: string): string => (edge === 'CopySlices' ? 'torch::autograd::CopySlices' : edge);
 
@@ -90,21 +92,78 @@ export function provideOperators(provided: BackwardOperators): void {
   operators = provided;
 }
 
-/** Edges that gradients of `roots` may reach, newest first: an order in which every edge comes after all that use it. Nothing behind `stops`. */
-function reachable(roots: readonly Edge[], stops: ReadonlySet<Edge> | null): Edge[] {
-  const seen = new Set<Edge>(roots);
-  const stack = [...roots];
+/** Number of the last backward. */
+let walks = 0;
+/** Stands for what has been dealt with. */
+const done: Arrivals = { edge: new Edge({ name: '', outputs: [] }), walk: 0, outer: null, grads: [], targets: [], several: null };
+
+/**
+ * Edges that gradients of `roots` may reach, newest first: an order in which every edge comes after all that use it. Nothing behind `stops`.
+ * What arrives there is noted on the edge itself: a table beside it would cost a look-up for each gradient.
+ */
+function reachable(roots: readonly Edge[], stops: ReadonlySet<Edge> | null, walk: number): Arrivals[] {
+  // Depth first, the last source first, meets calls in very nearly this order; leaves, which are older than all, are kept apart from them.
+  const calls: Arrivals[] = [];
+  const leaves: Arrivals[] = [];
+  const stack: Edge[] = [];
+  const visit = (edge: Edge): void => {
+    if (edge.arrivals !== null && edge.arrivals.walk === walk) return;
+    const n = edge.outputs.length;
+    const grads = new Array<Tensor | null>(n);
+    const targets = new Array<EdgeTarget | null>(n);
+    for (let k = 0; k < n; k++) {
+      grads[k] = null;
+      targets[k] = null;
+    }
+    edge.arrivals = { edge, walk, outer: edge.arrivals, grads, targets, several: null };
+    if (edge.leaf !== null) leaves.push(edge.arrivals);
+    else stack.push(edge);
+  };
+  for (const root of roots) visit(root);
   while (stack.length > 0) {
     const edge = stack.pop()!;
+    calls.push(edge.arrivals!);
     if (stops?.has(edge)) continue;
-    for (const t of edge.targets) {
-      if (t !== null && !seen.has(t.edge)) {
-        seen.add(t.edge);
-        stack.push(t.edge);
-      }
-    }
+    const { targets } = edge;
+    for (let i = 0; i < targets.length; i++) if (targets[i] !== null) visit(targets[i]!.edge);
   }
-  return [...seen].sort((a, b) => b.sequence - a.sequence);
+  newestFirst(calls);
+  newestFirst(leaves);
+  const { length } = calls;
+  if (length === 0 || leaves.length === 0 || calls[length - 1].edge.sequence > leaves[0].edge.sequence) return calls.concat(leaves);
+  const all = calls.concat(leaves);
+  newestFirst(all);
+  return all;
+}
+
+/** Sorts what seldom has to be. */
+function newestFirst(list: Arrivals[]): void {
+  for (let i = 1; i < list.length; i++)
+    if (list[i - 1].edge.sequence < list[i].edge.sequence) {
+      list.sort((a, b) => b.edge.sequence - a.edge.sequence);
+      return;
+    }
+}
+
+function arrive(target: EdgeTarget, grad: Tensor): void {
+  const { grads, targets, several } = target.edge.arrivals!;
+  const k = target.output;
+  const first = grads[k];
+  if (first === null) {
+    grads[k] = grad;
+    targets[k] = target;
+    return;
+  }
+  const contribution = { grad, view: target.view, offset: target.offset };
+  const all = several?.get(k);
+  if (all !== undefined) {
+    all.push(contribution);
+    return;
+  }
+  const { view, offset } = targets[k]!;
+  const map = several ?? new Map();
+  map.set(k, [{ grad: first, view, offset }, contribution]);
+  target.edge.arrivals!.several = map;
 }
 
 /**
@@ -121,52 +180,31 @@ export function runBackward(
   if (modes.inference && roots.some((r) => r.inference)) throw new Error('Inference tensors do not track version counter.');
   const create = options.create_graph ?? false;
   const retain = options.retain_graph ?? create;
-  const pending = new Map<Edge, Map<number, Contribution[]>>();
-  const push = (target: EdgeTarget, grad: Tensor): void => {
-    let outputs = pending.get(target.edge);
-    if (outputs === undefined) {
-      outputs = new Map();
-      pending.set(target.edge, outputs);
-    }
-    const list = outputs.get(target.output);
-    const c = { grad, view: target.view, offset: target.offset };
-    if (list === undefined) outputs.set(target.output, [c]);
-    else list.push(c);
-  };
-  const starts: Edge[] = [];
-  roots.forEach((root, i) => {
+  const starts = roots.map((root, i): EdgeTarget => {
     const { edge, output, base } = root.tape;
     if (edge === null) throw new Error(`element ${i} of tensors does not require grad and does not have a grad_fn`);
-    starts.push(edge);
-    push({ edge, output, base: base!, view: root.view_, offset: root.offset }, seedFor(root, gradients[i]));
+    return { edge, output, base: base!, view: root.view_, offset: root.offset };
   });
+  const seeds = roots.map((root, i) => seedFor(root, gradients[i]));
   const stops = stopAtCapture && capture !== null ? new Set(capture.map((t) => t.edge)) : null;
-  const order = reachable(starts, stops);
-  for (const edge of order) {
-    if (stops?.has(edge)) continue;
-    if (edge.saved === null && edge.leaf === null) throw freed();
-  }
-  for (const edge of order) if (!stops?.has(edge)) for (const s of edge.saved ?? []) checkVersion(s);
   const allowed = options.inputs === undefined ? null : new Set(options.inputs.map((t) => t.tape.edge));
   const captured: (Tensor | null)[] = capture === null ? [] : capture.map(() => null);
-  const before = { ...modes };
-  modes.grad = create;
+  const order = reachable(
+    starts.map((t) => t.edge),
+    stops,
+    ++walks,
+  );
+  const before = modes.grad;
   const walk = (): void => {
-    for (const edge of order) {
-      const outputs = pending.get(edge);
-      if (outputs === undefined) continue;
-      pending.delete(edge);
-      const grads: (Tensor | null)[] = edge.outputs.map((base, k) => {
-        const list = outputs.get(k);
-        if (list === undefined) return null;
-        let g = combine(base, list);
-        for (const hook of edge.hooks?.get(k) ?? []) {
-          exposeGradient(g);
-          g = hook(g) ?? g;
-        }
-        return g;
-      });
-      for (const r of edge.retained ?? []) if (grads[r.output] !== null) accumulateInto(r.tensor, grads[r.output]!, create);
+    for (let at = 0; at < order.length; at++) {
+      const arrivals = order[at];
+      const { edge, grads } = arrivals;
+      // Nothing arrives here any more, and what has need not be held to the end.
+      edge.arrivals = arrivals.outer;
+      order[at] = done;
+      if (!gather(arrivals)) continue;
+      if (edge.retained !== null)
+        for (const r of edge.retained) if (grads[r.output] !== null) accumulateInto(r.tensor, grads[r.output]!, create);
       if (capture !== null)
         capture.forEach((t, i) => {
           if (t.edge === edge && grads[t.output] !== null) captured[i] = readThrough(grads[t.output]!, t);
@@ -176,18 +214,27 @@ export function runBackward(
         continue;
       }
       if (stops?.has(edge)) continue;
-      const results = anomalous(edge, () => (edge.custom !== null ? edge.custom(grads) : gradientsThrough(edge, grads, create)));
-      edge.targets.forEach((t, i) => {
+      const results = anomaly.enabled ? anomalous(edge, () => through(edge, grads, create)) : through(edge, grads, create);
+      const { targets } = edge;
+      for (let i = 0; i < targets.length; i++) {
+        const t = targets[i];
         const g = results[i];
-        if (t !== null && g) push(t, g);
-      });
+        if (t !== null && g) arrive(t, g);
+      }
       if (!retain) edge.release();
     }
   };
   try {
+    for (const { edge } of order) if (edge.saved === null && edge.leaf === null && !stops?.has(edge)) throw freed();
+    for (const { edge } of order) if (edge.saved !== null && !stops?.has(edge)) for (const s of edge.saved) checkVersion(s);
+    starts.forEach((start, i) => {
+      arrive(start, seeds[i]);
+    });
+    modes.grad = create;
     holding(walk);
   } finally {
-    Object.assign(modes, before);
+    modes.grad = before;
+    for (const a of order) if (a !== done) a.edge.arrivals = a.outer;
   }
   // What is returned must outlive a flush at this anchor; inside another backward it is held by that one.
   if (!stopAtCapture) for (const g of captured) if (g !== null) exposeGradient(g);
@@ -195,9 +242,33 @@ export function runBackward(
   return captured;
 }
 
+/** Adds up what has arrived at an edge, output by output; false if nothing has. */
+function gather(arrivals: Arrivals): boolean {
+  const { edge, grads, targets, several } = arrivals;
+  let any = false;
+  for (let k = 0; k < grads.length; k++) {
+    const first = grads[k];
+    if (first === null) continue;
+    any = true;
+    const base = edge.outputs[k];
+    const all = several?.get(k);
+    const { view, offset } = targets[k]!;
+    if (all !== undefined) grads[k] = combine(base, all);
+    else if (view !== base || offset !== 0) grads[k] = combine(base, [{ grad: first, view, offset }]);
+    if (edge.hooks !== null)
+      for (const hook of edge.hooks.get(k) ?? []) {
+        exposeGradient(grads[k]!);
+        grads[k] = hook(grads[k]!) ?? grads[k];
+      }
+  }
+  return any;
+}
+
+const through = (edge: Edge, grads: readonly (Tensor | null)[], create: boolean): readonly (Tensor | null)[] =>
+  edge.custom !== null ? edge.custom(grads) : gradientsThrough(edge, grads, create);
+
 /** In anomaly mode, errors and NaNs of a gradient name the call that made the edge. */
 function anomalous(edge: Edge, work: () => readonly (Tensor | null)[]): readonly (Tensor | null)[] {
-  if (!anomaly.enabled) return work();
   const origin = (): string =>
     edge.origin === null
       ? 'No forward pass information available. Enable detect anomaly during forward pass for more information.'
@@ -224,8 +295,6 @@ const freed = (): Error =>
 
 /** Sum of the contributions to one output. */
 function combine(base: View, list: readonly Contribution[]): Tensor {
-  const [first] = list;
-  if (list.length === 1 && first.view === base && first.offset === 0) return first.grad;
   const call = accumulateCall(base, list);
   return record(
     accumulate as never,
@@ -253,7 +322,7 @@ function gradientsThrough(edge: Edge, grads: readonly (Tensor | null)[], create:
     }
     const saved = edge.saved![at[i]];
     if (saved === undefined) throw new Error(`internal: ${edge.name} did not save ${s.from} ${s.index}`);
-    inputs[i] = bare(saved.value, saved.view, saved.offset, create ? tapeOf(edge, s) : noTape());
+    inputs[i] = bare(saved.value, saved.view, saved.offset, create ? tapeOf(edge, s) : untracked);
   }
   const outs = record(plan.operator as never, inputs, { dims, params: edge.params, hidden: true, device: signature.device });
   const results = new Array<Tensor | null>(signature.inputs.length).fill(null);

@@ -6,7 +6,7 @@
  * function again, recorded, and asks for the gradients at exactly those edges, so parameters used inside get theirs whatever the inputs need.
  */
 import { defaultGenerator } from '../random/generator.ts';
-import { closeScope, currentScope, openScope, presumeDead } from '../tensor/scope.ts';
+import { closeScope, currentScope, newWalk, openScope, presumeDead } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { runBackward } from './backward.ts';
 import { enable_grad, modes } from './modes.ts';
@@ -47,7 +47,11 @@ export function checkpoint<A extends readonly unknown[], R extends Result>(
     if (scope !== null) closeScope();
   }
   const outputs = tensorsOf(result);
-  if (scope !== null) presumeDead(scope, new Set(outputs.map((t) => t.storage)));
+  if (scope !== null) {
+    const walk = newWalk();
+    for (const t of outputs) t.storage.reached = walk;
+    presumeDead(scope, walk);
+  }
   const recorded = outputs.filter((t) => t.tape.edge !== null && t.tape.edge.sequence > begin);
   if (recorded.length === 0) return result;
   const targets = outerTargets(

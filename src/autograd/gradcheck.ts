@@ -22,6 +22,8 @@ export interface GradcheckOptions {
   readonly rtol?: number;
   /** Throw (default) or return false. */
   readonly raise_exception?: boolean;
+  /** Compare one random projection of each input's Jacobian instead of all its elements: a few evaluations an input. */
+  readonly fast_mode?: boolean;
 }
 
 type CheckedFunction = (...inputs: Tensor[]) => Tensor | readonly Tensor[];
@@ -56,6 +58,7 @@ export function makeGradcheck(ops: CheckOperators) {
       const args = rebuilt.map((t, i) => (i === which ? ops.make(moved, list[i], false) : t));
       return no_grad(() => outputsOf(ops, fn(...args)).map((o) => ops.read(o)));
     };
+    if (options.fast_mode) return projected({ fn, values, rebuilt, outputs, wrt, eps, atol, rtol, fail, like: list });
     // Numbers: numeric[w][k][o][j] = d output o [j] / d input w [k].
     for (const w of wrt) {
       const numeric = Array.from(values[w], (_, k) => {
@@ -89,6 +92,57 @@ export function makeGradcheck(ops: CheckOperators) {
     return true;
   }
 
+  interface Projection {
+    readonly fn: CheckedFunction;
+    readonly values: readonly Float64Array[];
+    readonly rebuilt: readonly Tensor[];
+    readonly like: readonly Tensor[];
+    readonly outputs: readonly Tensor[];
+    readonly wrt: readonly number[];
+    readonly eps: number;
+    readonly atol: number;
+    readonly rtol: number;
+    readonly fail: (text: string) => boolean;
+  }
+  /** v J u for random unit u of each input and random v of the outputs: by differences along u, and by the gradient of v. */
+  function projected({ fn, values, rebuilt, like, outputs, wrt, eps, atol, rtol, fail }: Projection): boolean {
+    const direction = (t: Tensor): Float64Array => {
+      const d = ops.read(ops.randn(t.view_.shape, t));
+      const norm = Math.hypot(...d) || 1;
+      return d.map((x) => x / norm);
+    };
+    const seeds = outputs.map(direction);
+    const recorded = outputs.flatMap((o, i) => (o.requires_grad ? [i] : []));
+    const gradients =
+      recorded.length === 0
+        ? wrt.map(() => null)
+        : grad(
+            recorded.map((i) => outputs[i]),
+            wrt.map((w) => rebuilt[w]),
+            recorded.map((i) => ops.make(seeds[i], outputs[i], false)),
+            { retain_graph: true, allow_unused: true },
+          );
+    for (const [n, w] of wrt.entries()) {
+      const along = direction(like[w]);
+      const at = (delta: number): number => {
+        const moved = values[w].map((x, k) => x + delta * along[k]);
+        const args = rebuilt.map((t, i) => (i === w ? ops.make(moved, like[w], false) : t));
+        const found = no_grad(() => outputsOf(ops, fn(...args)).map((o) => ops.read(o)));
+        return dot(found, seeds);
+      };
+      const numeric = (at(eps) - at(-eps)) / (2 * eps);
+      const g = gradients[n];
+      const analytic = g === null ? 0 : dot([ops.read(g)], [along]);
+      const size = (all: readonly Float64Array[]): number => all.reduce((sum, x) => sum + x.reduce((a, b) => a + Math.abs(b), 0), 0);
+      const allowed = atol * Math.max(1, size([along]) * size(seeds)) + rtol * Math.abs(numeric);
+      if (Math.abs(analytic - numeric) > allowed || Number.isNaN(analytic) !== Number.isNaN(numeric))
+        return fail(
+          `Jacobian mismatch with respect to input ${w}, in a random projection,\nnumerical: ${numeric}\nanalytical: ${analytic}`,
+        );
+    }
+    return true;
+  }
+
   /** The same for gradients of gradients: checks the gradients of `fn`'s gradients with respect to inputs and random output gradients. */
   function gradgradcheck(fn: CheckedFunction, inputs: Tensor | readonly Tensor[], options: GradcheckOptions = {}): boolean {
     const list: readonly Tensor[] = ops.isTensor(inputs) ? [inputs] : inputs;
@@ -113,3 +167,6 @@ function enableFor(list: readonly Tensor[], all: Tensor[], first: (...all: Tenso
   const leaves = all.map((t, i) => (i < list.length && list[i].requires_grad && !t.requires_grad ? t.requires_grad_() : t));
   return enable_grad(() => first(...leaves));
 }
+
+const dot = (a: readonly Float64Array[], b: readonly Float64Array[]): number =>
+  a.reduce((sum, x, i) => sum + x.reduce((part, y, j) => part + y * b[i][j], 0), 0);

@@ -1,6 +1,6 @@
 /** Derived gradient operators, one for each structure of a call (whatever its sizes), and the operators that carry gradients through views. */
 
-import type { Signature } from '../graph/node.ts';
+import type { GradientCall, Signature } from '../graph/node.ts';
 import { deriveGradient, type GradientPlan, type Operator } from '../graph/operator.ts';
 import { cat, complexOf, type Prim, rowMajor } from '../graph/prim.ts';
 import { viewGradient } from '../graph/vjp.ts';
@@ -8,6 +8,7 @@ import type { Dim } from '../shape/dim.ts';
 import * as dimsOf from '../shape/dim.ts';
 import { extentOf, isDense, type View } from '../shape/view.ts';
 import { type Constants, constantsOf } from '../tensor/record.ts';
+import { Trie } from '../util/trie.ts';
 
 const plans = new Map<string, GradientPlan>();
 
@@ -39,27 +40,15 @@ export function gradientPlan(signature: Signature, seeded: Seeded): GradientPlan
   return plan;
 }
 
-/** What a call's gradient is recorded with: the plan, for each of its inputs the place among what the edge saved (-1: a gradient), and the dims. */
-interface GradientCall {
-  readonly plan: GradientPlan;
-  readonly at: readonly number[];
-  readonly dims: readonly number[];
-}
-const calls = new WeakMap<Signature, Map<Seeded, GradientCall>>();
-
+/** What the call's gradient is recorded with. */
 export function gradientCall(signature: Signature, seeded: Seeded): GradientCall {
-  let bySeed = calls.get(signature);
-  if (bySeed === undefined) {
-    bySeed = new Map();
-    calls.set(signature, bySeed);
-  }
-  let call = bySeed.get(seeded);
+  const { gradients, kept } = signature.edge;
+  let call = gradients.get(seeded);
   if (call === undefined) {
     const plan = gradientPlan(signature, seeded);
-    const { kept } = signature.edge;
     const at = plan.saved.map((s) => kept.findIndex((k) => k.from === s.from && k.index === s.index));
     call = { plan, at, dims: [...signature.dims, ...signature.inputs.flatMap((v) => v.shape)] };
-    bySeed.set(seeded, call);
+    gradients.set(seeded, call);
   }
   return call;
 }
@@ -127,19 +116,22 @@ interface AccumulateCall {
   readonly constants: Constants;
   readonly dims: readonly number[];
 }
-const accumulations = new Map<string, AccumulateCall>();
+/** Calls by the base's view and each window's view and offset. Offsets may be ever new ones: then all are forgotten now and then. */
+let accumulations = new Trie<AccumulateCall>();
+let accumulationCount = 0;
 const mostAccumulations = 4096;
 
 export function accumulateCall(base: View, windows: readonly { view: View; offset: number }[]): AccumulateCall {
-  let key = `${base.id}`;
-  for (const { view, offset } of windows) key += `,${view.id}:${offset}`;
-  let call = accumulations.get(key);
-  if (call === undefined) {
-    if (accumulations.size >= mostAccumulations) accumulations.clear();
-    call = makeAccumulateCall(base, windows);
-    accumulations.set(key, call);
+  let at = accumulations.at(base.id);
+  for (let i = 0; i < windows.length; i++) at = at.at(windows[i].view.id).at(windows[i].offset);
+  if (at.found === null) {
+    at.found = makeAccumulateCall(base, windows);
+    if (++accumulationCount > mostAccumulations) {
+      accumulations = new Trie();
+      accumulationCount = 0;
+    }
   }
-  return call;
+  return at.found;
 }
 
 function makeAccumulateCall(base: View, windows: readonly { view: View; offset: number }[]): AccumulateCall {

@@ -40,3 +40,4 @@ export function retainGrad(t: Tensor): void {
   edge.retained ??= [];
   if (!edge.retained.some((r) => r.tensor === t)) edge.retained.push({ output: t.tape.output, tensor: t });
 }
+export const retainsGrad = (t: Tensor): boolean => t.tape.edge?.retained?.some((r) => r.tensor === t) ?? false;

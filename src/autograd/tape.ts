@@ -47,6 +47,20 @@ export interface SavedValue {
   tape: Tape | null;
 }
 
+/** The gradients that a backward in progress has brought to an edge so far. */
+export interface Arrivals {
+  readonly edge: Edge;
+  /** The number of that backward. */
+  readonly walk: number;
+  /** Those of the backward that this one runs inside of, if that has to do with the edge too. */
+  readonly outer: Arrivals | null;
+  /** For each output the first gradient, and where it was said to go. */
+  readonly grads: (Tensor | null)[];
+  readonly targets: (EdgeTarget | null)[];
+  /** For each output that has got several: all of them, in order. */
+  several: Map<number, { readonly grad: Tensor; readonly view: View; readonly offset: number }[]> | null;
+}
+
 export type GradientHook = (grad: Tensor) => Tensor | null | undefined;
 
 /** The caller's frames: those outside of this package's core. */
@@ -77,6 +91,9 @@ export class Edge {
   retained: { readonly output: number; readonly tensor: Tensor }[] | null = null;
   /** A gradient written by the user (custom Function) instead of a derived one. */
   readonly custom: ((grads: readonly (Tensor | null)[]) => readonly (Tensor | null)[]) | null;
+
+  /** Scratch of the backward in progress (`backward.ts`). */
+  arrivals: Arrivals | null = null;
 
   /** Call stack of the forward call, in anomaly mode. */
   readonly origin: string | null = anomaly.enabled ? callSite() : null;

@@ -427,7 +427,8 @@ describe.runIf(runnableIsas.length > 0)('the native device', () => {
     const backend = new CpuBackend();
     const alone = count();
     runPlan(backend, pointPlan(float32, 2000), [{ externals: [data(float32, 2000), data(float32, 2000)], outputs: [8000], scalars: [1] }]);
-    expect(count()).toBe(alone);
+    // One of Node's own may have ended meanwhile.
+    expect(count()).toBeLessThanOrEqual(alone);
     const n = 200_000;
     runPlan(backend, pointPlan(float32, n), [{ externals: [data(float32, n), data(float32, n)], outputs: [n * 4], scalars: [1] }]);
     expect(count()).toBe(alone + 1);

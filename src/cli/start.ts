@@ -109,6 +109,12 @@ async function writeSample(run: Run, options: StartOptions, write: (text: string
   return sample;
 }
 
+// `npm start -- --help | head` closes the pipe: no more is wanted.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
 try {
   await main();
 } catch (error) {

@@ -6,13 +6,18 @@
 import { type Tensor, torchFunctions as torch } from '../ops/methods.ts';
 import * as constraints from './constraints.ts';
 import { Constraint } from './constraints.ts';
-import * as transforms from './transforms.ts';
 import type { Transform } from './transforms.ts';
+import * as transforms from './transforms.ts';
 import { NotImplementedError, type Parameter } from './utils.ts';
 
 type Factory<C extends Constraint = Constraint> = (constraint: C) => Transform;
 /** A class, an instance of it, or the function that makes one. */
-type Registered<C extends Constraint> = C | (abstract new (...args: never[]) => C) | { (...args: never[]): C; readonly constraint: unknown };
+type Registered<C extends Constraint> =
+  | C
+  | (abstract new (
+      ...args: never[]
+    ) => C)
+  | { (...args: never[]): C; readonly constraint: unknown };
 
 export interface ConstraintRegistry {
   (constraint: Constraint): Transform;

@@ -66,8 +66,7 @@ export class IndependentConstraint extends Constraint {
   }
   override check(value: Tensor): Tensor {
     const result = this.base_constraint.check(value);
-    if (result.ndim < this.reinterpreted_batch_ndims)
-      throw new Error(`Expected value.dim() >= ${this.event_dim} but got ${value.ndim}`);
+    if (result.ndim < this.reinterpreted_batch_ndims) throw new Error(`Expected value.dim() >= ${this.event_dim} but got ${value.ndim}`);
     return result.reshape([...result.shape.slice(0, result.ndim - this.reinterpreted_batch_ndims), -1]).all(-1);
   }
   override toString(): string {
@@ -322,8 +321,7 @@ export class Cat extends Constraint {
     this.cseq = [...cseq];
     this.dim = dim;
     this.lengths = lengths ?? cseq.map(() => 1);
-    if (this.lengths.length !== this.cseq.length)
-      throw new Error(`lengths (${this.lengths.length}) must match cseq (${this.cseq.length})`);
+    if (this.lengths.length !== this.cseq.length) throw new Error(`lengths (${this.lengths.length}) must match cseq (${this.cseq.length})`);
   }
   override get is_discrete(): boolean {
     return this.cseq.some((c) => c.is_discrete);

@@ -99,10 +99,13 @@ export abstract class Distribution {
     return this.entropy().exp();
   }
 
-  /** The same distribution over a larger batch; views, no copies. */
+  /**
+   * The same distribution over a larger batch; views, no copies. No constructor runs, which is why distributions have no #private members:
+   * the copy would lack them.
+   */
   expand(batch_shape: Size): this {
-    const copy = Object.create(Object.getPrototypeOf(this) as object) as this;
-    return Object.assign(copy, { ...this }, this.expanded(batch_shape), { batch_shape: [...batch_shape] });
+    const fields = { ...this, ...this.expanded(batch_shape), batch_shape: [...batch_shape] };
+    return Object.create(Object.getPrototypeOf(this) as object, Object.getOwnPropertyDescriptors(fields)) as this;
   }
   /** The fields of an expanded copy that differ: own parameters; a class with other such fields adds them. */
   protected expanded(batch_shape: Size): object {

@@ -2,8 +2,9 @@
  * Exponential families: densities exp(<natural parameters, T(x)> - log normalizer + k(x)). Their entropy and the divergence of two members
  * follow from derivatives of the log normalizer (Bregman divergences), for classes that have no closed form of their own.
  */
-import { enable_grad } from '../autograd/modes.ts';
+
 import { grad } from '../autograd/backward.ts';
+import { enable_grad } from '../autograd/modes.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { Distribution } from './distribution.ts';
 import { NotImplementedError } from './utils.ts';
@@ -24,7 +25,12 @@ export abstract class ExponentialFamily extends Distribution {
     const { natural, normalizer, slopes } = normalizerSlopes(this);
     let result = normalizer.sub(measure);
     natural.forEach((p, i) => {
-      result = result.sub(p.mul(slopes[i]).reshape([...this.batch_shape, -1]).sum(-1));
+      result = result.sub(
+        p
+          .mul(slopes[i])
+          .reshape([...this.batch_shape, -1])
+          .sum(-1),
+      );
     });
     return result;
   }

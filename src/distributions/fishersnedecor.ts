@@ -26,8 +26,8 @@ export class FisherSnedecor extends Distribution {
     super(df1.shape, [], a);
     this.df1 = df1;
     this.df2 = df2;
-    this.gamma1 = new Gamma(df1.mul(0.5), df1, a.validate_args === false ? { validate_args: false } : {});
-    this.gamma2 = new Gamma(df2.mul(0.5), df2, a.validate_args === false ? { validate_args: false } : {});
+    this.gamma1 = new Gamma(df1.mul(0.5), df1, { validate_args: a.validate_args });
+    this.gamma2 = new Gamma(df2.mul(0.5), df2, { validate_args: a.validate_args });
     this.validateArguments();
   }
   protected override expanded(batch_shape: Size): object {

@@ -48,7 +48,11 @@ export class Gamma extends ExponentialFamily {
   override log_prob(value: Tensor): Tensor {
     this.validateSample(value);
     const { concentration, rate } = this;
-    return torch.xlogy(concentration, rate).add(torch.xlogy(concentration.sub(1), value)).sub(rate.mul(value)).sub(concentration.lgamma());
+    return torch
+      .xlogy(concentration, rate)
+      .add(torch.xlogy(concentration.sub(1), value))
+      .sub(rate.mul(value))
+      .sub(concentration.lgamma());
   }
   override cdf(value: Tensor): Tensor {
     this.validateSample(value);

@@ -36,25 +36,28 @@ export class GeneralizedPareto extends Distribution {
     return this.icdf(uniform(this.extendedShape(sample_shape), this.loc));
   }
   /** Where the concentration is zero (an exponential distribution), and a concentration that may be divided by. */
-  #safe(): { readonly zero: Tensor; readonly concentration: Tensor } {
+  private safe(): { readonly zero: Tensor; readonly concentration: Tensor } {
     const zero = torch.isclose(this.concentration, torch.zeros_like(this.concentration));
     return { zero, concentration: this.concentration.masked_fill(zero, 1) };
   }
-  #standardized(value: Tensor): Tensor {
+  private standardized(value: Tensor): Tensor {
     return value.sub(this.loc).div(this.scale);
   }
   override log_prob(value: Tensor): Tensor {
     this.validateSample(value);
-    const z = this.#standardized(value);
-    const { zero, concentration } = this.#safe();
+    const z = this.standardized(value);
+    const { zero, concentration } = this.safe();
     const y = concentration.reciprocal().add(torch.ones_like(z));
     const nonzero = torch.where(y.eq(0), y, y.mul(concentration.mul(z).log1p()));
-    return this.scale.log().neg().sub(torch.where(zero, z, nonzero));
+    return this.scale
+      .log()
+      .neg()
+      .sub(torch.where(zero, z, nonzero));
   }
   log_survival_function(value: Tensor): Tensor {
     this.validateSample(value);
-    const z = this.#standardized(value);
-    const { zero, concentration } = this.#safe();
+    const z = this.standardized(value);
+    const { zero, concentration } = this.safe();
     return torch.where(zero, z.neg(), concentration.mul(z).log1p().neg().div(concentration));
   }
   log_cdf(value: Tensor): Tensor {
@@ -64,7 +67,7 @@ export class GeneralizedPareto extends Distribution {
     return this.log_cdf(value).exp();
   }
   override icdf(value: Tensor): Tensor {
-    const { zero, concentration } = this.#safe();
+    const { zero, concentration } = this.safe();
     const logu = value.neg().log1p();
     const nonzero = this.loc.add(this.scale.div(concentration).mul(concentration.neg().mul(logu).expm1()));
     return torch.where(zero, this.loc.sub(this.scale.mul(logu)), nonzero);
@@ -77,7 +80,11 @@ export class GeneralizedPareto extends Distribution {
   override get variance(): Tensor {
     const valid = this.concentration.lt(0.5);
     const safe = torch.where(valid, this.concentration, 0.25);
-    const result = this.scale.pow(2).div(oneMinus(safe).pow(2).mul(oneMinus(safe.mul(2))));
+    const result = this.scale.pow(2).div(
+      oneMinus(safe)
+        .pow(2)
+        .mul(oneMinus(safe.mul(2))),
+    );
     return torch.where(valid, result, Number.NaN);
   }
   override entropy(): Tensor {

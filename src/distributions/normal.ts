@@ -74,11 +74,7 @@ export class Normal extends ExponentialFamily {
     return [this.loc.div(this.scale.pow(2)), this.scale.pow(2).reciprocal().mul(-0.5)];
   }
   override _log_normalizer(x: Tensor, y: Tensor): Tensor {
-    return x
-      .pow(2)
-      .mul(-0.25)
-      .div(y)
-      .add(y.reciprocal().mul(-Math.PI).log().mul(0.5));
+    return x.pow(2).mul(-0.25).div(y).add(y.reciprocal().mul(-Math.PI).log().mul(0.5));
   }
   override get _mean_carrier_measure(): number {
     return 0;

@@ -30,7 +30,7 @@ export class StudentT extends Distribution {
     this.df = df;
     this.loc = loc;
     this.scale = scale;
-    this.chi2 = new Chi2(df, a.validate_args === false ? { validate_args: false } : {});
+    this.chi2 = new Chi2(df, { validate_args: a.validate_args });
     this.validateArguments();
   }
   protected override expanded(batch_shape: Size): object {

@@ -166,8 +166,7 @@ export class ComposeTransform extends Transform {
     if (this.parts.length === 0) return real;
     const { codomain } = this.parts[this.parts.length - 1];
     let dims = this.parts[0].domain.event_dim;
-    for (const part of this.parts)
-      dims = Math.max(dims + part.codomain.event_dim - part.domain.event_dim, part.codomain.event_dim);
+    for (const part of this.parts) dims = Math.max(dims + part.codomain.event_dim - part.domain.event_dim, part.codomain.event_dim);
     return dims > codomain.event_dim ? independent(codomain, dims - codomain.event_dim) : codomain;
   }
   override get bijective(): boolean {
@@ -320,10 +319,10 @@ export class ReshapeTransform extends Transform {
 function replaced(shape: Size, tail: Size, by: Size): Size {
   if (shape.length < tail.length) throw new Error('Too few dimensions on input');
   const cut = shape.length - tail.length;
-  if (!sameShape(shape.slice(cut), tail)) throw new Error(`Shape mismatch: expected ${sizeText(shape.slice(cut))} but got ${sizeText(tail)}`);
+  if (!sameShape(shape.slice(cut), tail))
+    throw new Error(`Shape mismatch: expected ${sizeText(shape.slice(cut))} but got ${sizeText(tail)}`);
   return [...shape.slice(0, cut), ...by];
 }
-
 
 /** Transforms for parts along a dim, of these lengths. */
 export class CatTransform extends Transform {
@@ -459,4 +458,3 @@ export class StackTransform extends Transform {
     );
   }
 }
-

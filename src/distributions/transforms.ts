@@ -1,21 +1,12 @@
 /** The maps themselves: exp, sigmoid, affine, ... https://docs.pytorch.org/docs/stable/distributions.html#module-torch.distributions.transforms */
 import { finfo } from '../dtype/dtype.ts';
-import { broadcast_shapes } from "../ops/shape.ts";
-import { functional, linalg, Tensor, torchFunctions as torch } from '../ops/methods.ts';
-import * as constraints from './constraints.ts';
+import { functional, linalg, type Tensor, torchFunctions as torch } from '../ops/methods.ts';
+import { broadcast_shapes } from '../ops/shape.ts';
 import type { Constraint } from './constraints.ts';
+import * as constraints from './constraints.ts';
 import type { Distribution } from './distribution.ts';
 import { Transform } from './transform.ts';
-import {
-  broadcast_all,
-  isAllTrue,
-  like,
-  oneMinus,
-  type Parameter,
-  type Size,
-  tril_matrix_to_vec,
-  vec_to_tril_matrix,
-} from './utils.ts';
+import { broadcast_all, isAllTrue, like, oneMinus, type Parameter, type Size, tril_matrix_to_vec, vec_to_tril_matrix } from './utils.ts';
 
 export {
   CatTransform,
@@ -173,7 +164,10 @@ export class TanhTransform extends IncreasingTransform {
     return y.atanh();
   }
   override log_abs_det_jacobian(x: Tensor, _y: Tensor): Tensor {
-    return torch.rsub(x, Math.LN2).sub(softplus(x.mul(-2))).mul(2);
+    return torch
+      .rsub(x, Math.LN2)
+      .sub(softplus(x.mul(-2)))
+      .mul(2);
   }
 }
 

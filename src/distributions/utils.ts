@@ -1,8 +1,7 @@
 /**
  * What distributions share: parameters broadcast together, probabilities and logits, sums over event dims, texts as Python writes them.
  */
-import { finfo } from '../dtype/dtype.ts';
-import { type DType, getDefaultDtype } from '../dtype/dtype.ts';
+import { type DType, finfo, getDefaultDtype } from '../dtype/dtype.ts';
 import { pythonFloat } from '../nn/repr.ts';
 import { tensor as coreTensor } from '../ops/creation.ts';
 import { functional, Tensor, torchFunctions as torch } from '../ops/methods.ts';

@@ -56,7 +56,7 @@ export class VonMises extends Distribution {
       .sub(logBessel(this.concentration, 0));
   }
   /** The proposal's parameter of Best and Fisher, 1979. */
-  #proposal(kappa: Tensor): Tensor {
+  private proposal(kappa: Tensor): Tensor {
     const tau = kappa.pow(2).mul(4).add(1).sqrt().add(1);
     const rho = tau.sub(tau.mul(2).sqrt()).div(kappa.mul(2));
     const exact = rho.pow(2).add(1).div(rho.mul(2));
@@ -68,7 +68,7 @@ export class VonMises extends Distribution {
       const { device } = this.loc;
       const loc = this.loc.to(float64);
       const kappa = this.concentration.to(float64);
-      const r = this.#proposal(kappa);
+      const r = this.proposal(kappa);
       let x = torch.zeros(shape, { dtype: float64, device });
       let done = torch.zeros(shape, { dtype: bool, device });
       while (!isAllTrue(done)) {
@@ -76,11 +76,7 @@ export class VonMises extends Distribution {
         const z = u1.mul(Math.PI).cos();
         const f = r.mul(z).add(1).div(r.add(z));
         const c = kappa.mul(r.sub(f));
-        const accept = c
-          .mul(torch.rsub(c, 2))
-          .sub(u2)
-          .gt(0)
-          .logical_or(c.div(u2).log().add(1).sub(c).ge(0));
+        const accept = c.mul(torch.rsub(c, 2)).sub(u2).gt(0).logical_or(c.div(u2).log().add(1).sub(c).ge(0));
         x = torch.where(accept, u3.sub(0.5).sign().mul(f.acos()), x);
         done = done.logical_or(accept);
       }

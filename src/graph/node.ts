@@ -7,7 +7,7 @@
  */
 import type { DType } from '../dtype/dtype.ts';
 import type { View } from '../shape/view.ts';
-import type { Operator, Saved } from './operator.ts';
+import type { GradientPlan, Operator, Saved } from './operator.ts';
 
 /** Device memory. Who holds it keeps the memory alive; the allocator learns of its death through a weak reference or `release`. */
 export interface Buffer {
@@ -26,6 +26,8 @@ export interface Signature {
   readonly device: string;
   /** Layouts of the outputs, then of the hidden outputs. */
   readonly outs: readonly View[];
+  /** Bytes of all of them. */
+  readonly bytes: number;
   readonly visible: number;
   readonly saved: readonly Saved[];
   readonly wrt: readonly number[];
@@ -49,6 +51,16 @@ export interface EdgePlan {
   readonly tracked: readonly boolean[];
   /** A write into a result is an error in backward, as in PyTorch. */
   readonly watched: boolean;
+  /** `needs` as a bit mask, -1 for all of many. */
+  readonly mask: number;
+  /** Gradients of the call by which of its outputs have got one (a bit mask; a text where the bits do not suffice): filled in as they are asked for. */
+  readonly gradients: Map<number | string, GradientCall>;
+}
+/** What a call's gradient is recorded with: the plan, for each of its inputs the place among what the edge kept (-1: a gradient), and the dims. */
+export interface GradientCall {
+  readonly plan: GradientPlan;
+  readonly at: readonly number[];
+  readonly dims: readonly number[];
 }
 
 /** Where in the modules a value was made: the n-th result at a module path. */

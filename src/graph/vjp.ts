@@ -318,20 +318,20 @@ function gradientsOf(out: Prim, g: Prim): (Prim | null)[] {
   }
 }
 
-/** Product of all other elements: exact with zeros, quadratic in the reduced extent only where a zero may occur; here by masking zeros. */
+/**
+ * Product of all other elements, without a division by zero. Zeros appear as themselves where their derivative counts, so that the
+ * gradient's gradient is right too: their sum is the only one's value where there is one, and the other's for each of two.
+ */
 function productGradient(src: Prim, g: Prim, axes: readonly number[], keep: (p: Prim) => Prim): Prim {
   const zero = src.eq(0);
-  const zeros = zero.cast(g.dtype.real).sum(axes);
-  const others = zero.where(1, src).reduce('prod', axes);
-  const nonzero = keep(others).div(zero.where(1, src));
-  const gradient = keep(zeros)
-    .eq(0)
-    .where(
-      nonzero,
-      keep(zeros)
-        .eq(1)
-        .where(zero.where(keep(others), 0), 0),
-    );
+  const zeros = keep(zero.cast(g.dtype.real).sum(axes));
+  const nonzero = zero.where(1, src);
+  const others = keep(nonzero.reduce('prod', axes));
+  const theZero = keep(zero.where(src, 0).sum(axes));
+  const withoutOne = others.div(nonzero);
+  const withOneZero = zero.where(others, theZero.mul(withoutOne));
+  const withTwoZeros = zero.where(theZero.sub(src).mul(others), 0);
+  const gradient = zeros.eq(0).where(withoutOne, zeros.eq(1).where(withOneZero, zeros.eq(2).where(withTwoZeros, 0)));
   return keep(g).mul(gradient.conj());
 }
 

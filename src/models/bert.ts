@@ -13,7 +13,7 @@ import type { Tensor } from '../ops/methods.ts';
 import type { BertConfig } from './config.ts';
 import { Embedding, Linear, weightOf } from './layers.ts';
 import { paddingMask, positionsFrom } from './masks.ts';
-import { activate, languageModelLoss, type LMOutput, PreTrainedModel } from './model.ts';
+import { activate, type LMOutput, languageModelLoss, PreTrainedModel } from './model.ts';
 
 export interface BertOptions {
   /** `[batch, length]`: 0 where there is padding. */
@@ -32,7 +32,8 @@ export interface BertOutput {
   readonly pooler_output: Tensor | null;
 }
 
-const linear = (inputs: number, outputs: number, { initializer_range: deviation }: BertConfig): Linear => new Linear(inputs, outputs, { deviation });
+const linear = (inputs: number, outputs: number, { initializer_range: deviation }: BertConfig): Linear =>
+  new Linear(inputs, outputs, { deviation });
 const norm = (config: BertConfig): LayerNorm => new LayerNorm(config.hidden_size, { eps: config.layer_norm_eps });
 const dropped = (x: Tensor, p: number, training: boolean): Tensor => (p > 0 && training ? functional.dropout(x, p, training) : x);
 

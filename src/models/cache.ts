@@ -6,8 +6,8 @@
  */
 import { no_grad } from '../autograd/modes.ts';
 import type { DType } from '../dtype/dtype.ts';
-import { torchFunctions } from '../ops/methods.ts';
 import type { Tensor } from '../ops/methods.ts';
+import { torchFunctions } from '../ops/methods.ts';
 
 export interface KVCacheOptions {
   readonly layers: number;
@@ -44,8 +44,7 @@ export class KVCache {
   update(layer: number, key: Tensor, value: Tensor, position: number, window: number | null = null): readonly [Tensor, Tensor] {
     const count = key.size(2);
     const end = position + count;
-    if (end > this.length)
-      throw new RangeError(`KVCache has room for ${this.length} tokens, got tokens ${position} to ${end - 1}`);
+    if (end > this.length) throw new RangeError(`KVCache has room for ${this.length} tokens, got tokens ${position} to ${end - 1}`);
     if (key.size(0) !== this.batch) throw new RangeError(`KVCache was made for a batch of ${this.batch}, got ${key.size(0)}`);
     const [keys, values] = [this.keys[layer], this.values[layer]];
     no_grad(() => {
@@ -58,5 +57,4 @@ export class KVCache {
 }
 
 /** The first slot that a token at `position` sees. */
-export const firstVisible = (position: number, window: number | null): number =>
-  window === null ? 0 : Math.max(0, position + 1 - window);
+export const firstVisible = (position: number, window: number | null): number => (window === null ? 0 : Math.max(0, position + 1 - window));

@@ -7,8 +7,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tensor } from '../ops/methods.ts';
 import { type SafeOpen, safe_open } from '../serialize/safetensors.ts';
-import { isJson } from './config-fields.ts';
 import { readJson } from './config.ts';
+import { isJson } from './config-fields.ts';
 
 export interface Checkpoint extends Disposable {
   readonly names: readonly string[];
@@ -41,7 +41,9 @@ function readIndex(index: string): Map<string, string> {
   return new Map(
     Object.entries(map).map(([name, shard]) => {
       if (typeof shard !== 'string' || !/^[\w.-]+\.safetensors$/.test(shard))
-        throw new TypeError(`${index}: tensor ${JSON.stringify(name)} should be in a .safetensors file of the same folder, got ${JSON.stringify(shard)}`);
+        throw new TypeError(
+          `${index}: tensor ${JSON.stringify(name)} should be in a .safetensors file of the same folder, got ${JSON.stringify(shard)}`,
+        );
       return [name, shard];
     }),
   );
@@ -57,7 +59,12 @@ function opened(files: ReadonlyMap<string, SafeOpen>, places: ReadonlyMap<string
   }
   const lost = places === null ? [] : [...places].filter(([name]) => !fileOfName.has(name));
   if (lost.length > 0)
-    throw new Error(`${index}: ${lost.slice(0, 5).map(([name, file]) => `${JSON.stringify(name)} is not in ${file}`).join(', ')}`);
+    throw new Error(
+      `${index}: ${lost
+        .slice(0, 5)
+        .map(([name, file]) => `${JSON.stringify(name)} is not in ${file}`)
+        .join(', ')}`,
+    );
   const fileOf = (name: string): string => {
     const path = fileOfName.get(name);
     if (path === undefined) throw new Error(`internal: no tensor ${name} in the checkpoint`);

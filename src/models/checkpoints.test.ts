@@ -99,18 +99,21 @@ describe.skipIf(!present)('checkpoints of ../shared/conformance/models (skipped 
       expect(Math.max(...got.map((x, i) => Math.abs(x - golden.adamw_losses[i])))).toBeLessThan(1e-4);
     });
 
-    test.each(['gpt2-tiny', 'llama-tiny'])('%s generates the tokens that PyTorch generates, and compiles nothing after the fourth', async (name) => {
-      const golden = goldenOf(name);
-      const model = from_pretrained<GPT2LMHeadModel | LlamaForCausalLM>(join(shared, name), { device });
-      const tokens: number[] = [];
-      const compiled: number[] = [];
-      for await (const token of generate(model, golden.input_ids[0], { max_new_tokens: 24, stop_tokens: [] })) {
-        tokens.push(token);
-        compiled.push(engineOf(device).programs.statistics.compiled);
-      }
-      expect(tokens).toEqual(golden.greedy24!.slice(17));
-      expect(compiled.at(-1)).toBe(compiled[3]);
-    });
+    test.each(['gpt2-tiny', 'llama-tiny'])(
+      '%s generates the tokens that PyTorch generates, and compiles nothing after the fourth',
+      async (name) => {
+        const golden = goldenOf(name);
+        const model = from_pretrained<GPT2LMHeadModel | LlamaForCausalLM>(join(shared, name), { device });
+        const tokens: number[] = [];
+        const compiled: number[] = [];
+        for await (const token of generate(model, golden.input_ids[0], { max_new_tokens: 24, stop_tokens: [] })) {
+          tokens.push(token);
+          compiled.push(engineOf(device).programs.statistics.compiled);
+        }
+        expect(tokens).toEqual(golden.greedy24!.slice(17));
+        expect(compiled.at(-1)).toBe(compiled[3]);
+      },
+    );
   });
 
   test.each(['gpt2-tiny', 'llama-tiny'])('%s in a left-padded batch says what each prompt says alone', async (name) => {
@@ -150,6 +153,17 @@ describe.skipIf(!present)('checkpoints of ../shared/conformance/models (skipped 
     const config = (of: string): unknown => JSON.parse(readFileSync(join(of, 'config.json'), 'utf8'));
     expect(config(folder)).toEqual(config(join(shared, name)));
     expect(from_pretrained(folder).state_dict().size).toBe(model.state_dict().size);
+  });
+
+  test.each(['gpt2-tiny', 'llama-tiny'])('%s in bfloat16 stays in it, cache too, and says nearly the same', async (name) => {
+    const golden = goldenOf(name);
+    const model = from_pretrained<GPT2LMHeadModel | LlamaForCausalLM>(join(shared, name), { dtype: torch.bfloat16 });
+    const { logits } = torch.no_grad(() => model(int64(golden.input_ids)));
+    expect(logits.dtype).toBe(torch.bfloat16);
+    expect(model.make_cache(1, 8).keys[0].dtype).toBe(torch.bfloat16);
+    expect(largestDifference(logits.select(1, -1).float(), golden.logits_last!)).toBeLessThan(0.01);
+    const tokens = await collect(generate(model, golden.input_ids[0], { max_new_tokens: 4, stop_tokens: [] }));
+    expect(tokens).toEqual(golden.greedy24!.slice(17, 21));
   });
 
   test('a masked-language checkpoint loads as the encoder without a pooler, and converts to bfloat16', () => {

@@ -79,17 +79,10 @@ export class ConfigFields {
   }
 
   error(name: string, expected: string, got: unknown): TypeError {
-    return new TypeError(
-      `${this.file}: "${name}" should be ${expected}, ${got === undefined ? 'but it is missing' : `got ${shown(got)}`}`,
-    );
+    return new TypeError(`${this.file}: "${name}" should be ${expected}, ${got === undefined ? 'but it is missing' : `got ${shown(got)}`}`);
   }
 
-  #number(
-    names: string | readonly string[],
-    fallback: number | undefined,
-    expected: string,
-    good: (x: number) => boolean,
-  ): number {
+  #number(names: string | readonly string[], fallback: number | undefined, expected: string, good: (x: number) => boolean): number {
     const all = typeof names === 'string' ? [names] : names;
     const value = this.get(...all) ?? fallback;
     if (typeof value !== 'number' || !good(value)) throw this.error(all[0], expected, value);

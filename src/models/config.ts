@@ -193,7 +193,8 @@ export function llamaConfig(json: Json = {}, file = 'LlamaConfig'): LlamaConfig 
   const hidden_size = fields.size('hidden_size');
   const num_attention_heads = fields.size('num_attention_heads');
   const num_key_value_heads = fields.size('num_key_value_heads', num_attention_heads);
-  if (fields.get('head_dim') === undefined) checkHeads(fields, 'hidden_size', 'num_attention_heads', { width: hidden_size, heads: num_attention_heads });
+  if (fields.get('head_dim') === undefined)
+    checkHeads(fields, 'hidden_size', 'num_attention_heads', { width: hidden_size, heads: num_attention_heads });
   checkHeads(fields, 'num_attention_heads', 'num_key_value_heads', { width: num_attention_heads, heads: num_key_value_heads });
   const head_dim = fields.size('head_dim', Math.floor(hidden_size / num_attention_heads));
   if (head_dim % 2 !== 0) throw fields.error('head_dim', 'even', head_dim);
@@ -244,7 +245,12 @@ function windowsOf(fields: ConfigFields, model: LlamaModelType, layers: number):
 /** From the fields of a `config.json`: by `model_type`, or by the architecture's name where that is missing. */
 export function configFrom(json: unknown, file: string): ModelConfig {
   const fields = new ConfigFields(json, file);
-  const type = fields.text('model_type', architectureOf(fields.json)?.match(/^(GPT2|Bert|Llama|Mistral|Qwen2|Qwen3)/)?.[1]?.toLowerCase());
+  const type = fields.text(
+    'model_type',
+    architectureOf(fields.json)
+      ?.match(/^(GPT2|Bert|Llama|Mistral|Qwen2|Qwen3)/)?.[1]
+      ?.toLowerCase(),
+  );
   switch (type) {
     case 'gpt2':
       return gpt2Config(fields.json, file);

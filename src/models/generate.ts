@@ -50,7 +50,11 @@ export interface GenerateOptions extends SamplingOptions {
 }
 
 /** One prompt, as tokens. */
-export function generate<C>(model: GenerationModel<C>, input_ids: readonly number[], options?: GenerateOptions): AsyncGenerator<number, void, void>;
+export function generate<C>(
+  model: GenerationModel<C>,
+  input_ids: readonly number[],
+  options?: GenerateOptions,
+): AsyncGenerator<number, void, void>;
 /** A batch: prompts of any lengths, or a tensor `[batch, length]`, int64. Gives one token a row at each step. */
 export function generate<C>(
   model: GenerationModel<C>,
@@ -98,7 +102,10 @@ interface Prompt {
   readonly length: number;
 }
 
-async function readPrompt(input_ids: Tensor | readonly number[] | readonly (readonly number[])[], attention_mask: Tensor | null): Promise<Prompt> {
+async function readPrompt(
+  input_ids: Tensor | readonly number[] | readonly (readonly number[])[],
+  attention_mask: Tensor | null,
+): Promise<Prompt> {
   if (input_ids instanceof Tensor) {
     if (input_ids.dim() !== 2) throw new Error(`input_ids should be [batch, length], got [${input_ids.shape.join(', ')}]`);
     const rows = (await input_ids.tolist_async()) as number[][];
@@ -125,7 +132,8 @@ function leftPadding(mask: readonly number[], length: number): number {
 function checked(rows: readonly (readonly number[])[], padding: readonly number[]): Prompt {
   const length = rows[0]?.length ?? 0;
   if (padding.length !== rows.length) throw new Error('attention_mask should have as many rows as input_ids');
-  if (rows.length === 0 || rows.some((row, i) => row.length - padding[i] < 1)) throw new Error('input_ids should have at least one token in each row');
+  if (rows.length === 0 || rows.some((row, i) => row.length - padding[i] < 1))
+    throw new Error('input_ids should have at least one token in each row');
   if (rows.flat().some((x) => !Number.isInteger(x))) throw new TypeError('input_ids should be whole numbers');
   return { rows, padding, length };
 }
@@ -145,7 +153,12 @@ class Decoder<C> {
   /** Tokens that the cache holds. */
   #position = 0;
 
-  constructor(model: GenerationModel<C>, prompt: Prompt, sampling: SamplingOptions, { device, total }: { readonly device: string; readonly total: number }) {
+  constructor(
+    model: GenerationModel<C>,
+    prompt: Prompt,
+    sampling: SamplingOptions,
+    { device, total }: { readonly device: string; readonly total: number },
+  ) {
     this.#model = model;
     this.#device = device;
     this.#rows = prompt.rows.map((row) => [...row]);

@@ -13,7 +13,7 @@ import { KVCache } from './cache.ts';
 import type { GPT2Config } from './config.ts';
 import { Conv1D, Embedding, Linear } from './layers.ts';
 import { causalVisibility, positionsFrom, type Visibility } from './masks.ts';
-import { activate, type CausalLMOptions, keepLast, languageModelLoss, type LMOutput, PreTrainedModel } from './model.ts';
+import { activate, type CausalLMOptions, keepLast, type LMOutput, languageModelLoss, PreTrainedModel } from './model.ts';
 
 interface Place extends Visibility {
   readonly cache: KVCache | null;
@@ -34,7 +34,8 @@ class GPT2Attention extends Module {
     const { n_embd, n_head, initializer_range: deviation, n_layer } = config;
     this.heads = n_head;
     this.layer = layer;
-    this.scale = (config.scale_attn_weights ? 1 / Math.sqrt(n_embd / n_head) : 1) / (config.scale_attn_by_inverse_layer_idx ? layer + 1 : 1);
+    this.scale =
+      (config.scale_attn_weights ? 1 / Math.sqrt(n_embd / n_head) : 1) / (config.scale_attn_by_inverse_layer_idx ? layer + 1 : 1);
     this.dropout = config.attn_pdrop;
     this.residualDropout = config.resid_pdrop;
     this.c_attn = new Conv1D(3 * n_embd, n_embd, deviation);

@@ -6,12 +6,12 @@
  * biases zero, as transformers initializes them.
  */
 import { no_grad } from '../autograd/modes.ts';
-import { Embedding as NNEmbedding } from '../nn/sparse.ts';
 import { Linear as NNLinear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
 import { Parameter } from '../nn/parameter.ts';
-import { torchFunctions } from '../ops/methods.ts';
+import { Embedding as NNEmbedding } from '../nn/sparse.ts';
 import type { Tensor } from '../ops/methods.ts';
+import { torchFunctions } from '../ops/methods.ts';
 
 const state = { withoutWeights: false };
 
@@ -35,7 +35,11 @@ export function weightOf(shape: readonly number[], deviation: number): Parameter
 }
 
 export class Linear extends NNLinear {
-  constructor(inputs: number, outputs: number, { bias = true, deviation = 0.02 }: { readonly bias?: boolean; readonly deviation?: number } = {}) {
+  constructor(
+    inputs: number,
+    outputs: number,
+    { bias = true, deviation = 0.02 }: { readonly bias?: boolean; readonly deviation?: number } = {},
+  ) {
     super({ in_features: 0, out_features: 0, bias: false });
     Object.assign(this, { in_features: inputs, out_features: outputs });
     this.weight = weightOf([outputs, inputs], deviation);
@@ -44,7 +48,11 @@ export class Linear extends NNLinear {
 }
 
 export class Embedding extends NNEmbedding {
-  constructor(rows: number, width: number, { padding_idx = null, deviation = 0.02 }: { readonly padding_idx?: number | null; readonly deviation?: number } = {}) {
+  constructor(
+    rows: number,
+    width: number,
+    { padding_idx = null, deviation = 0.02 }: { readonly padding_idx?: number | null; readonly deviation?: number } = {},
+  ) {
     super(rows, width, { padding_idx, _weight: weightOf([rows, width], deviation) });
   }
 }

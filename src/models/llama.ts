@@ -14,7 +14,7 @@ import { KVCache } from './cache.ts';
 import type { LlamaConfig, LlamaModelType } from './config.ts';
 import { Embedding, Linear } from './layers.ts';
 import { causalVisibility, positionsFrom, type Visibility } from './masks.ts';
-import { activate, type CausalLMOptions, keepLast, languageModelLoss, type LMOutput, PreTrainedModel } from './model.ts';
+import { activate, type CausalLMOptions, keepLast, type LMOutput, languageModelLoss, PreTrainedModel } from './model.ts';
 import { RotaryEmbedding, type Rotation, rotate } from './rope.ts';
 
 interface Place {
@@ -55,23 +55,22 @@ class LlamaAttention extends Module {
     const { num_attention_heads, num_key_value_heads, head_dim, windows, attention_dropout } = this.config;
     const [batch, length] = x.shape as [number, number, number];
     const window = windows[this.layer];
-    const q0 = this.q_proj(x).view(batch, length, num_attention_heads, head_dim);
-    const k0 = this.k_proj(x).view(batch, length, num_key_value_heads, head_dim);
-    const q = rotate((this.q_norm === null ? q0 : this.q_norm(q0)).transpose(1, 2), rotation);
-    const k = rotate((this.k_norm === null ? k0 : this.k_norm(k0)).transpose(1, 2), rotation);
-    const v = this.v_proj(x).view(batch, length, num_key_value_heads, head_dim).transpose(1, 2);
+    const groups = num_attention_heads / num_key_value_heads;
+    // The queries of one token that share a head of keys are so many rows for that head: keys and values need not be repeated, nothing transposed.
+    const one = length === 1;
+    const split = (t: Tensor, heads: number, rows: number): Tensor =>
+      one ? t.view(batch, heads / rows, rows, head_dim) : t.view(batch, length, heads, head_dim).transpose(1, 2);
+    const q0 = split(this.q_proj(x), num_attention_heads, groups);
+    const k0 = split(this.k_proj(x), num_key_value_heads, 1);
+    const v = split(this.v_proj(x), num_key_value_heads, 1);
+    const q = rotate(this.q_norm === null ? q0 : this.q_norm(q0), rotation);
+    const k = rotate(this.k_norm === null ? k0 : this.k_norm(k0), rotation);
     const [keys, values] = cache === null ? [k, v] : cache.update(this.layer, k, v, position, window);
     const { mask, is_causal } = visible.get(window)!;
-    const dropout = this.training ? attention_dropout : 0;
-    const wide = num_attention_heads * head_dim;
-    if (length === 1) {
-      // The queries of one token that share a head of keys are so many rows for that head: keys and values need not be repeated.
-      const grouped = q.reshape(batch, num_key_value_heads, num_attention_heads / num_key_value_heads, head_dim);
-      return this.o_proj(functional.scaled_dot_product_attention(grouped, keys, values, mask, dropout).reshape(batch, 1, wide));
-    }
-    const enable_gqa = num_key_value_heads !== num_attention_heads;
-    const attended = functional.scaled_dot_product_attention(q, keys, values, mask, dropout, is_causal, { enable_gqa });
-    return this.o_proj(attended.transpose(1, 2).reshape(batch, length, wide));
+    const attended = functional.scaled_dot_product_attention(q, keys, values, mask, this.training ? attention_dropout : 0, is_causal, {
+      enable_gqa: !one && groups > 1,
+    });
+    return this.o_proj((one ? attended : attended.transpose(1, 2)).reshape(batch, length, num_attention_heads * head_dim));
   }
 }
 
@@ -149,7 +148,7 @@ export class LlamaModel extends PreTrainedModel {
     const visible = new Map(
       [...new Set(this.config.windows)].map((window) => [window, causalVisibility({ count, position, attention_mask, window, device })]),
     );
-    const rotation = this.rotary.at(position_ids ?? positionsFrom(position, count, device), x);
+    const rotation = this.rotary.at(position_ids ?? positionsFrom(position, count, device));
     const place: Place = { cache, position, rotation, visible };
     for (const layer of this.layers) x = layer(x, place);
     return this.norm(x);

@@ -67,7 +67,10 @@ function exported(model: LlamaForCausalLM): Uint8Array {
     ...layers.map((l) => l.mlp.up_proj.weight),
     model.lm_head.weight,
   ];
-  return Buffer.concat([Buffer.from(header.buffer), ...weights.map((w) => Buffer.from((w.detach().reshape(-1).numpy() as Float32Array).slice().buffer))]);
+  return Buffer.concat([
+    Buffer.from(header.buffer),
+    ...weights.map((w) => Buffer.from((w.detach().reshape(-1).numpy() as Float32Array).slice().buffer)),
+  ]);
 }
 
 const tiny = (): LlamaForCausalLM =>

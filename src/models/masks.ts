@@ -44,11 +44,18 @@ export function causalVisibility({ count, position, attention_mask, window, devi
 export function paddingMask(attention_mask: Tensor, start: number, end: number): Tensor {
   if (attention_mask.dim() !== 2 || attention_mask.size(1) < end)
     throw new Error(`attention_mask should be [batch, ${end}], got [${attention_mask.shape.join(', ')}]`);
-  return attention_mask.narrow(1, start, end - start).ne(0).unsqueeze(1).unsqueeze(1);
+  return attention_mask
+    .narrow(1, start, end - start)
+    .ne(0)
+    .unsqueeze(1)
+    .unsqueeze(1);
 }
 
 /** `[1, count]`, int64: data, not a computation, so that a program does not depend on the position. */
 export function positionsFrom(position: number, count: number, device: string): Tensor {
-  const positions = tensor(BigInt64Array.from({ length: count }, (_, i) => BigInt(position + i)), { device }) as Tensor;
+  const positions = tensor(
+    BigInt64Array.from({ length: count }, (_, i) => BigInt(position + i)),
+    { device },
+  ) as Tensor;
   return positions.view(1, count);
 }

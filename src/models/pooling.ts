@@ -13,7 +13,11 @@ export interface PoolOptions {
 }
 
 /** Hidden states `[batch, length, width]` and their mask `[batch, length]` to `[batch, width]`. */
-export function pool(hidden: Tensor, attention_mask: Tensor | null = null, { pooling = 'mean', normalize = true }: PoolOptions = {}): Tensor {
+export function pool(
+  hidden: Tensor,
+  attention_mask: Tensor | null = null,
+  { pooling = 'mean', normalize = true }: PoolOptions = {},
+): Tensor {
   const vectors = pooling === 'cls' ? hidden.select(1, 0) : meanOf(hidden, attention_mask);
   return normalize ? functional.normalize(vectors, 2, 1) : vectors;
 }

@@ -101,12 +101,19 @@ function makeModel(config: ModelConfig, as: ModelClass<PreTrainedModel> | undefi
   }
 }
 
-function pick<T extends Readonly<Record<string, unknown>>>(classes: T, name: string | undefined, fallback: keyof T & string, shown = name): T[keyof T] {
+function pick<T extends Readonly<Record<string, unknown>>>(
+  classes: T,
+  name: string | undefined,
+  fallback: keyof T & string,
+  shown = name,
+): T[keyof T] {
   const key = name ?? fallback;
   if (Object.hasOwn(classes, key)) return classes[key as keyof T];
   // BertForPreTraining is the masked-language model with one more head, which is left out.
   if (key === 'BertForPreTraining') return classes['BertForMaskedLM'] as T[keyof T];
-  throw new TypeError(`architecture ${JSON.stringify(shown)} is not among ${Object.keys(classes).join(', ')}; a class may be given as { as }`);
+  throw new TypeError(
+    `architecture ${JSON.stringify(shown)} is not among ${Object.keys(classes).join(', ')}; a class may be given as { as }`,
+  );
 }
 
 function familyOf(config: ModelConfig): readonly unknown[] {
@@ -133,7 +140,8 @@ interface LoadingPlan {
 }
 
 /** Constants that old files hold as tensors, and parts that a class is made without. */
-const ignored = /(^|\.)attn\.(masked_)?bias$|(^|\.)rotary_emb\.inv_freq$|(^|\.)embeddings\.position_ids$|^cls\.seq_relationship\.|(^|\.)pooler\./;
+const ignored =
+  /(^|\.)attn\.(masked_)?bias$|(^|\.)rotary_emb\.inv_freq$|(^|\.)embeddings\.position_ids$|^cls\.seq_relationship\.|(^|\.)pooler\./;
 
 function planLoading(model: PreTrainedModel, fileNames: readonly string[]): LoadingPlan {
   const own = namesByParameter(model);
@@ -166,7 +174,8 @@ function planLoading(model: PreTrainedModel, fileNames: readonly string[]): Load
 
 /** From a file's names to the model's; null: belongs to a head that this model does not have. */
 function renaming(model: PreTrainedModel, fileNames: readonly string[]): (name: string) => string | null {
-  const modern = (name: string): string => name.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias');
+  const modern = (name: string): string =>
+    name.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias');
   const prefix = model.basePrefix();
   if (prefix !== '') {
     if (fileNames.some((name) => name.startsWith(`${prefix}.`))) return modern;

@@ -2,13 +2,17 @@
  * Rotary position embeddings: pairs of channels (i, i + half) turn by position times a frequency of their own.
  *
  * The frequencies come from the config in transformers' forms, with the scalings `linear` and `llama3`; others are refused by name. A table
- * of angles that are negative in its first half makes the rotation x cos + swapped(x) sin, where the swap of
- * the halves is a flip: it becomes part of the kernel that multiplies, where `cat` and `roll` would copy.
+ * of angles that are negative in its first half makes the rotation x cos + swapped(x) sin.
  *
  * RoFormer (https://arxiv.org/abs/2104.09864); llama3: https://huggingface.co/docs/transformers/internal/rope_utils
  */
-import { Tensor } from '../ops/methods.ts';
+
+import type { Operator } from '../graph/operator.ts';
+import type { Prim } from '../graph/prim.ts';
 import { tensor } from '../ops/creation.ts';
+import type { Tensor } from '../ops/methods.ts';
+import * as dims from '../shape/dim.ts';
+import { record } from '../tensor/record.ts';
 import { type ConfigFields, ConfigFields as Fields, isJson } from './config-fields.ts';
 
 export type RopeParameters =
@@ -94,21 +98,38 @@ export class RotaryEmbedding {
     this.#signed = Float32Array.from({ length: headDim }, (_, i) => (i < headDim / 2 ? -frequencies[i] : frequencies[i - headDim / 2]));
   }
 
-  /** From positions `[batch or 1, length]`, in the dtype of what will be turned. */
-  at(positions: Tensor, like: Tensor): Rotation {
+  /** From positions `[batch or 1, length]`. */
+  at(positions: Tensor): Rotation {
     let table = this.#tables.get(positions.device);
     if (table === undefined) {
       table = tensor(this.#signed, { device: positions.device }) as Tensor;
       this.#tables.set(positions.device, table);
     }
     const angles = positions.float().unsqueeze(1).unsqueeze(-1).mul(table);
-    return { cos: angles.cos().to(like.dtype), sin: angles.sin().to(like.dtype) };
+    return { cos: angles.cos(), sin: angles.sin() };
   }
 }
 
+/**
+ * x cos + swapped(x) sin in one call of the graph, the sum rounded once. A model makes two of them a layer and token, so what a call costs counts.
+ * The last dim is reversed in steps of a half: a view, that reads where it is used.
+ */
+const rotaryOperator: Operator = {
+  name: 'rotary_embedding',
+  body: ([x, cos, sin]) => {
+    const last = x.ndim - 1;
+    const half = dims.quotient(x.shape[last], 2);
+    const pairs = x.reshape([...x.shape.slice(0, last), 2, half]);
+    const swapped = pairs.slice(last, 1, 2, -1).reshape(x.shape);
+    const wide = (p: Prim): Prim => p.cast(cos.dtype).expand(x.shape);
+    return [
+      wide(x)
+        .mul(wide(cos))
+        .add(wide(swapped).mul(wide(sin)))
+        .cast(x.dtype),
+    ];
+  },
+};
+
 /** Turns `x` `[batch, heads, length, headDim]`. */
-export function rotate(x: Tensor, { cos, sin }: Rotation): Tensor {
-  const half = x.size(-1) / 2;
-  const swapped = x.unflatten(-1, [2, half]).flip(-2).flatten(-2);
-  return x.mul(cos).add(swapped.mul(sin));
-}
+export const rotate = (x: Tensor, { cos, sin }: Rotation): Tensor => record(rotaryOperator as never, [x, cos, sin])[0] as Tensor;

@@ -6,8 +6,8 @@
  * https://huggingface.co/docs/transformers/internal/generation_utils
  */
 import { functional } from '../nn/functional.ts';
-import { torchFunctions } from '../ops/methods.ts';
 import type { Tensor } from '../ops/methods.ts';
+import { torchFunctions } from '../ops/methods.ts';
 import { Generator } from '../random/generator.ts';
 
 export interface SamplingOptions {
@@ -78,7 +78,10 @@ export function makeSampler(options: SamplingOptions, prompt: { readonly tokens:
 /** From the least likely up, tokens are dropped while their sum stays within 1 - top_p; the likeliest stays. */
 function keepNucleus(scores: Tensor, top_p: number): Tensor {
   const [sorted, order] = scores.sort(-1, false);
-  const dropped = functional.softmax(sorted, -1).cumsum(-1).le(1 - top_p);
+  const dropped = functional
+    .softmax(sorted, -1)
+    .cumsum(-1)
+    .le(1 - top_p);
   const last = torchFunctions.arange(scores.size(-1), { device: scores.device }).eq(scores.size(-1) - 1);
   const sortedMask = dropped.logical_and(last.logical_not());
   return scores.masked_fill(sortedMask.scatter(1, order, sortedMask), none);

@@ -63,10 +63,12 @@ for at, (name, model) in enumerate(models.items()):
     with torch.no_grad():
         answer = model(ids)
     values = (answer.logits if hasattr(answer, "logits") else answer.last_hidden_state)
+    if values.dim() == 3:
+        values = values[:, -1]
     config = json.loads(model.config.to_json_string(use_diff=False))
     config = {k: v for k, v in config.items() if v is not None and k not in ("transformers_version", "_name_or_path")}
     config["architectures"] = [type(model).__name__]
-    record = dict(config=config, input_ids=ids.tolist(), values=[round(x, 6) for x in values[:, -1].flatten().tolist()])
+    record = dict(config=config, input_ids=ids.tolist(), values=[round(x, 6) for x in values.flatten().tolist()])
     if hasattr(model, "generate") and name[:4] != "bert":
         kw = dict(max_new_tokens=12, eos_token_id=None, pad_token_id=0)
         mask = torch.ones_like(ids)

@@ -60,13 +60,13 @@ export function runLoadHooks(module: Module, keys: { missing_keys: string[]; une
 }
 
 /** Runs forward between its hooks; `show` is told what hooks were given. */
-export function forwardWithHooks(module: Module, given: readonly unknown[], show: (seen: unknown) => void): unknown {
+export function forwardWithHooks(module: Module, given: readonly unknown[], shown: unknown[]): unknown {
   const forward = module.forward as (...args: unknown[]) => unknown;
   const hooks = hooksOf.get(module);
   if (hooks === undefined) return forward.apply(module, given as unknown[]);
   let args = given;
   for (const hook of hooks.forwardPre) {
-    show(args);
+    shown.push(args);
     const answer = hook(module, args);
     if (answer !== undefined && answer !== null) args = Array.isArray(answer) ? answer : [answer];
   }
@@ -74,7 +74,7 @@ export function forwardWithHooks(module: Module, given: readonly unknown[], show
   if (backward !== null) args = backward.inputs(args);
   let output = forward.apply(module, args as unknown[]);
   for (const hook of hooks.forward) {
-    show([args, output]);
+    shown.push([args, output]);
     const answer = hook(module, args, output);
     if (answer !== undefined) output = answer;
   }

@@ -9,7 +9,7 @@ import { bfloat16, DType, float16, float32, float64 } from '../dtype/dtype.ts';
 import { toTensor } from '../ops/conversion.ts';
 import { Tensor } from '../ops/methods.ts';
 import { openEngines } from '../tensor/devices.ts';
-import { closeScope, currentScope, type ModuleScope, openScope, presumeDead } from '../tensor/scope.ts';
+import { closeScope, currentScope, type ModuleScope, newWalk, openScope, presumeDead } from '../tensor/scope.ts';
 import { copyModule } from './module-copy.ts';
 import {
   addHook,
@@ -338,7 +338,7 @@ function callModule(self: Module, args: readonly never[]): unknown {
   scope.path.push(localNames.get(self) ?? self.constructor.name);
   let returned = false;
   try {
-    const result = forwardWithHooks(self, args, (seen) => scope.shown.push(seen));
+    const result = forwardWithHooks(self, args, scope.shown);
     returned = true;
     if (outer === null && !isDeferred(result)) finish(scope, [result, args, self, ...scope.shown]);
     return result;
@@ -366,27 +366,34 @@ const containerDepth = 4;
 
 function finish(scope: ModuleScope, roots: readonly unknown[]): void {
   if (scope.made.length === 0) return;
-  const reachable = new Set<unknown>();
+  const walk = newWalk();
   const depthOf = new Map<object, number>();
-  const visit = (x: unknown, depth: number): void => {
-    if (x === null || (typeof x !== 'object' && typeof x !== 'function') || ArrayBuffer.isView(x)) return;
-    if (x instanceof Tensor) {
-      reachable.add(x.storage);
-      if (x.grad_ !== null) reachable.add(x.grad_.storage);
-      return;
+  for (const root of roots) if (isObject(root)) reach(root, containerDepth, walk, depthOf);
+  presumeDead(scope, walk);
+}
+
+const isObject = (x: unknown): x is object => (typeof x === 'object' && x !== null) || typeof x === 'function';
+
+/** Marks the storages of all tensors that are found from `x` on, containers inside containers down to `depth`. */
+function reach(x: object, depth: number, walk: number, depthOf: Map<object, number>): void {
+  if (x instanceof Tensor) {
+    x.storage.reached = walk;
+    if (x.grad_ !== null) x.grad_.storage.reached = walk;
+    return;
+  }
+  if (ArrayBuffer.isView(x)) return;
+  // A list of plain numbers leads nowhere: not worth remembering.
+  if (Array.isArray(x) && !x.some(isObject)) return;
+  // A module inside a module costs no depth.
+  const left = typeof x === 'function' && x instanceof Module ? containerDepth : depth;
+  if (left < 0 || (depthOf.get(x) ?? -1) >= left) return;
+  depthOf.set(x, left);
+  if (x instanceof Map) {
+    for (const [k, y] of x) {
+      if (isObject(k)) reach(k, left - 1, walk, depthOf);
+      if (isObject(y)) reach(y, left - 1, walk, depthOf);
     }
-    // A module inside a module costs no depth.
-    const left = x instanceof Module ? containerDepth : depth;
-    if (left < 0 || (depthOf.get(x) ?? -1) >= left) return;
-    depthOf.set(x, left);
-    if (Array.isArray(x) || x instanceof Set) for (const y of x) visit(y, left - 1);
-    else if (x instanceof Map)
-      for (const [k, y] of x) {
-        visit(k, left - 1);
-        visit(y, left - 1);
-      }
-    else for (const y of Object.values(x)) visit(y, left - 1);
-  };
-  for (const root of roots) visit(root, containerDepth);
-  presumeDead(scope, reachable);
+    return;
+  }
+  for (const y of Array.isArray(x) || x instanceof Set ? x : Object.values(x)) if (isObject(y)) reach(y, left - 1, walk, depthOf);
 }

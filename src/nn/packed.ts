@@ -39,6 +39,10 @@ const reordered = (t: Tensor, order: Tensor, dim: number): Tensor => use('index_
 const narrowed = (t: Tensor, dim: number, start: number, length: number): Tensor => use('narrow', t, dim, start, length) as Tensor;
 const joined = (parts: readonly Tensor[], dim = 0): Tensor => use('cat', parts, dim) as Tensor;
 
+/** The order that undoes an order. */
+export const invert_permutation = (permutation: Tensor | null): Tensor | null =>
+  permutation === null ? null : (use('argsort', permutation) as Tensor);
+
 /** `[T, B, *]` (or `[B, T, *]`) with padding to a packed sequence. https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.rnn.pack_padded_sequence.html */
 export function pack_padded_sequence(
   input: Tensor,

@@ -42,6 +42,13 @@ export interface FactoryOptions {
 /** A parameter of zeros, to be initialized. */
 export function emptyParameter(shape: readonly number[], { dtype, device }: FactoryOptions = {}): Parameter {
   const of = dtype ?? getDefaultDtype();
+  shape.forEach((size, i) => {
+    if (!Number.isInteger(size))
+      throw new TypeError(
+        `empty(): argument 'size' (position 1) must be tuple of ints, but found element of type ${typeof size} at pos ${i}`,
+      );
+    if (size < 0) throw new Error(`Trying to create tensor with negative dimension ${size}: [${shape.join(', ')}]`);
+  });
   const count = shape.reduce((n, d) => n * d, 1);
   return makeParameter(fromBytes(new Uint8Array(count * of.itemsize), shape, of, device) as Tensor);
 }

@@ -10,9 +10,9 @@ import type { BoundTypes, Schema, SchemaParameter } from './schema.ts';
 export type BoundArguments<S extends string> = BoundTypes<S>;
 
 const isPlainOptions = (x: unknown): x is Record<string, unknown> => {
-  if (typeof x !== 'object' || x === null || isComplexScalar(x)) return false;
+  if (typeof x !== 'object' || x === null) return false;
   const prototype = Object.getPrototypeOf(x);
-  return prototype === Object.prototype || prototype === null;
+  return (prototype === Object.prototype || prototype === null) && !isComplexScalar(x);
 };
 
 function accepts(p: SchemaParameter, value: unknown): boolean {
@@ -73,6 +73,39 @@ const isSpreadList = (schema: Schema, at: number, tensors = false): boolean => {
   return schema.params.slice(at + 1).every((p) => p.keywordOnly) && !schema.params[at].listOrOne;
 };
 
+/** Where a call of a schema may leave the common path: positional parameters, each given as it is wanted. */
+export interface Binding {
+  readonly positional: number;
+  /** For each parameter whether it takes a list that may be spread over the arguments. */
+  readonly spread: readonly boolean[];
+}
+export function bindingOf(schema: Schema): Binding {
+  const keyword = schema.params.findIndex((p) => p.keywordOnly);
+  return {
+    positional: keyword < 0 ? schema.params.length : keyword,
+    spread: schema.params.map((_, at) => isSpreadList(schema, at) || isSpreadList(schema, at, true)),
+  };
+}
+
+/** The arguments of a call on the common path, or null. Of its own, and without closures, so that it costs no more than what it looks at. */
+function bindPlain({ parsed, binding }: Overload, args: readonly unknown[]): unknown[] | null {
+  const { params } = parsed;
+  const given = args.length;
+  if (given > binding.positional || (given > 0 && isPlainOptions(args[given - 1]))) return null;
+  const out = new Array<unknown>(params.length);
+  for (let i = 0; i < given; i++) {
+    const p = params[i];
+    const value = args[i];
+    if (value === undefined || !accepts(p, value) || (binding.spread[i] && !Array.isArray(value))) return null;
+    out[i] = p.listOrOne && typeof value === 'number' ? [value] : value;
+  }
+  for (let i = given; i < params.length; i++) {
+    if (!params[i].optional) return null;
+    out[i] = params[i].defaultValue;
+  }
+  return out;
+}
+
 /** Binds `args` to overload `which`. With `quiet`, null instead of an error where they do not fit. */
 export function bindArguments(
   name: string,
@@ -81,6 +114,9 @@ export function bindArguments(
   which: number,
   quiet = false,
 ): unknown[] | null {
+  return bindPlain(overloads[which], args) ?? bindAny(name, overloads, args, which, quiet);
+}
+function bindAny(name: string, overloads: readonly Overload[], args: readonly unknown[], which: number, quiet: boolean): unknown[] | null {
   const schema = overloads[which].parsed;
   const { params } = schema;
   let given = args.length;
@@ -91,7 +127,7 @@ export function bindArguments(
   let i = 0;
   for (; i < given; ) {
     const p = params[at];
-    if (p === undefined || p.keywordOnly) return fail(quiet, () => tooMany(name, overloads, given));
+    if (p === undefined || p.keywordOnly) return fail(quiet, () => tooMany(name, overloads, args.slice(0, given)));
     let value = args[i];
     if ((typeof value === 'number' && isSpreadList(schema, at)) || (value instanceof Tensor && isSpreadList(schema, at, true))) {
       value = args.slice(i, given);
@@ -164,8 +200,14 @@ const wrongType = (name: string, overloads: readonly Overload[], p: SchemaParame
   new TypeError(
     `${name}(): argument '${p.name}' (position ${at + 1}) must be ${pythonType(p)}, not ${describe(value)}${signatures(overloads)}`,
   );
-const tooMany = (name: string, overloads: readonly Overload[], given: number): TypeError => {
+/** More arguments than this overload takes; where another would take as many, their types did not fit there. */
+const tooMany = (name: string, overloads: readonly Overload[], args: readonly unknown[]): TypeError => {
+  const given = args.length;
   const most = Math.max(...overloads.map((o) => o.parsed.params.filter((p) => !p.keywordOnly).length));
+  if (given <= most)
+    return new TypeError(
+      `${name}() received an invalid combination of arguments - got (${args.map(describe).join(', ')}), but expected one of:${signatures(overloads)}`,
+    );
   return new TypeError(`${name}() takes ${most} positional arguments but ${given} were given${signatures(overloads)}`);
 };
 function badKeyword(name: string, overloads: readonly Overload[], schema: Schema, options: Record<string, unknown>): TypeError {

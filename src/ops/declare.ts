@@ -6,13 +6,14 @@
 import { modes } from '../autograd/modes.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { writeInto, writeOut } from '../tensor/write.ts';
-import { type BoundArguments, bindArguments } from './bind.ts';
+import { type Binding, type BoundArguments, bindArguments, bindingOf } from './bind.ts';
 import { parseSchema, type Schema, type SchemaFunction, type SchemaMethod } from './schema.ts';
 import { provide } from './use.ts';
 
 export interface Overload<S extends string = string> {
   readonly schema: S;
   readonly parsed: Schema;
+  readonly binding: Binding;
   readonly call: (...args: never[]) => unknown;
 }
 
@@ -21,7 +22,8 @@ export function overload<const S extends string>(
   schema: S,
   call: (...args: Extract<BoundArguments<S>, readonly unknown[]>) => unknown,
 ): Overload<S> {
-  return { schema, parsed: parseSchema(schema), call: call as (...args: never[]) => unknown };
+  const parsed = parseSchema(schema);
+  return { schema, parsed, binding: bindingOf(parsed), call: call as (...args: never[]) => unknown };
 }
 
 export interface DeclarationOptions {
@@ -84,20 +86,18 @@ export function callable(name: string, declaration: Declaration): (...args: unkn
   const { overloads } = declaration;
   const names = resultNames(overloads[0].parsed.returns);
   const ownOut = overloads.some((o) => o.parsed.params.some((p) => p.name === 'out'));
-  const dispatch =
-    overloads.length === 1
-      ? (...args: unknown[]): unknown => overloads[0].call(...(bindArguments(name, overloads, args, 0) as never[]))
-      : (...args: unknown[]): unknown => {
-          for (let i = 0; i < overloads.length - 1; i++) {
-            const bound = bindArguments(name, overloads, args, i, true);
-            if (bound !== null) return overloads[i].call(...(bound as never[]));
-          }
-          return overloads[overloads.length - 1].call(...(bindArguments(name, overloads, args, overloads.length - 1) as never[]));
-        };
+  const final = overloads.length - 1;
+  const dispatch = (args: readonly unknown[]): unknown => {
+    for (let i = 0; i < final; i++) {
+      const bound = bindArguments(name, overloads, args, i, true);
+      if (bound !== null) return overloads[i].call(...(bound as never[]));
+    }
+    return overloads[final].call(...(bindArguments(name, overloads, args, final) as never[]));
+  };
   const call = (...args: unknown[]): unknown => {
     const last = args[args.length - 1];
     const out = ownOut || typeof last !== 'object' || last === null || last instanceof Tensor ? null : (last as { out?: unknown }).out;
-    const result = out === null || out === undefined ? dispatch(...args) : callWithOut(name, dispatch, args, out);
+    const result = out === null || out === undefined ? dispatch(args) : callWithOut(name, dispatch, args, out);
     return names === null || !Array.isArray(result) ? result : nameResults(name, result, names);
   };
   Object.defineProperty(call, 'name', { value: name });
@@ -127,7 +127,7 @@ function nameResults(call: string, results: unknown[], names: readonly string[])
 }
 
 /** The results are computed, then written into `out`, which takes their shape if it has another. */
-function callWithOut(name: string, dispatch: (...args: unknown[]) => unknown, args: readonly unknown[], out: unknown): unknown {
+function callWithOut(name: string, dispatch: (args: readonly unknown[]) => unknown, args: readonly unknown[], out: unknown): unknown {
   const { out: _, ...options } = args[args.length - 1] as Record<string, unknown>;
   const rest = Object.keys(options).length === 0 ? args.slice(0, -1) : [...args.slice(0, -1), options];
   const several = Array.isArray(out);
@@ -139,7 +139,7 @@ function callWithOut(name: string, dispatch: (...args: unknown[]) => unknown, ar
     throw new Error(
       `${name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.`,
     );
-  const made = dispatch(...rest);
+  const made = dispatch(rest);
   const results = (Array.isArray(made) ? made : [made]) as Tensor[];
   if (results.length !== targets.length)
     throw new TypeError(`${name}(): argument 'out' must be a list of ${results.length} tensors, not ${targets.length}`);

@@ -131,7 +131,7 @@ export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall
     });
     return constantsOf(key, (): ElementwiseConstants<C> => ({ operands: places, compute, opmath, result: final, params, extra }));
   };
-  return (operands, extra = null as C, extraKey = '', options = {}) => {
+  return (operands, extra = null as C, extraKey = '', options = undefined) => {
     const inputs: Tensor[] = [];
     const params: (number | bigint)[] = [];
     let code = getDefaultDtype().id;
@@ -157,7 +157,8 @@ export function elementwise<C = null>(spec: ElementwiseSpec<C>): ElementwiseCall
       if (plain) cache.set(code, constants);
     }
     if (inputs.length > 1 && inputs[0].view_ !== inputs[1].view_) checkBroadcast(inputs);
-    return record(operator as never, inputs, { ...options, constants, params: convertParams(params, constants) })[0];
+    const own = { constants, params: convertParams(params, constants) };
+    return record(operator as never, inputs, options === undefined ? own : { ...options, ...own })[0];
   };
 }
 

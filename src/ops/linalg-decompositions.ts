@@ -8,6 +8,7 @@ import type { Operator } from '../graph/operator.ts';
 import { full, iota, type Prim } from '../graph/prim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { detached } from '../tensor/view-tensor.ts';
 import { declare, overload } from './declare.ts';
 import { requireInside } from './host-index.ts';
 import { last, lastButOne, requireFloating, requireKernel, requireMatrix, requireSquare, sized, throwFor } from './linalg-checks.ts';
@@ -114,9 +115,10 @@ function luUnpack(lu: Tensor, pivots: Tensor, data: boolean, permutation: boolea
         new Error('pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive.Did you properly pass the result of lu_factor?'),
     );
   }
-  return record(unpackOperator as never, [lu, pivots], {
+  const [p, l, u] = record(unpackOperator as never, [lu, pivots], {
     constants: sized(`unpack:${data}:${permutation}`, lu, (): UnpackConstants => ({ data, pivots: permutation })),
-  }) as [Tensor, Tensor, Tensor];
+  });
+  return [detached(p), l, u];
 }
 
 // ---- QR
@@ -258,7 +260,8 @@ export const linalgDecompositions = {
     { doc: `P, L, U of A = P L U. ${page('linalg.lu')}` },
     overload('linalg_lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)', (a, pivot) => {
       requireLu(a, pivot, 'linalg.lu');
-      return record(luOperator as never, [a], { constants: sized('lu', a, () => null) }) as [Tensor, Tensor, Tensor];
+      const [p, l, u] = record(luOperator as never, [a], { constants: sized('lu', a, () => null) });
+      return [detached(p), l, u];
     }),
   ),
   lu_factor: declare(

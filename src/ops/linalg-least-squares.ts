@@ -63,7 +63,7 @@ function lstsqOf(a: Tensor, b: Tensor, rcond: number | null, driver: string | nu
     solution,
     isFull ? residuals : noResiduals(),
     method === 'gels' ? none(rank) : rank,
-    method === 'gelsd' || method === 'gelss' ? s : none(s),
+    method === 'gelsd' || method === 'gelss' ? detached(s) : none(s),
   ];
 }
 

@@ -3,7 +3,7 @@
  * A new section is one import and one line in `sections`.
  */
 import { type BackwardOptions, provideOperators, backward as runBackward } from '../autograd/backward.ts';
-import { registerHook, retainGrad } from '../autograd/hooks.ts';
+import { registerHook, retainGrad, retainsGrad } from '../autograd/hooks.ts';
 import type { GradientHook } from '../autograd/tape.ts';
 import type { StorageArray } from '../dtype/codec.ts';
 import type { DType } from '../dtype/dtype.ts';
@@ -44,6 +44,7 @@ import { recurrent } from './recurrent.ts';
 import { reductions } from './reduction.ts';
 import type { ScalarArgument } from './scalar-argument.ts';
 import { scans } from './scan.ts';
+import { segmentReductions } from './segment-reduce.ts';
 import { cloneOf, reshapeTo, shape } from './shape.ts';
 import { isContiguousIn } from './shape-base.ts';
 import { signalWindows } from './signal.ts';
@@ -66,6 +67,7 @@ export const torchTable = {
   ...reductions,
   ...statistics,
   ...scans,
+  ...segmentReductions,
   ...sorting,
   ...shape,
   ...tensorFacts,
@@ -175,7 +177,6 @@ export interface TensorExtras {
   is_complex(): boolean;
   /** Overwrites with another tensor's (or number's) values, broadcast and cast. */
   copy_(src: Tensor | ScalarArgument, options?: { readonly non_blocking?: boolean }): this;
-  zero_(): this;
   register_hook(hook: GradientHook): { remove(): void };
   retain_grad(): void;
   /** Real parts, a view; assigning writes into them. */
@@ -189,6 +190,8 @@ export interface TensorExtras {
   readonly H: Tensor;
   readonly mH: Tensor;
   readonly data: Tensor;
+  /** Will backward leave the gradient of this tensor, no leaf, in its `grad`? */
+  readonly retains_grad: boolean;
   readonly is_cpu: boolean;
   readonly is_cuda: boolean;
   readonly is_sparse: boolean;
@@ -306,9 +309,6 @@ const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> =
   copy_(src: Tensor | ScalarArgument) {
     return copyInto(this, src instanceof CoreTensor ? src : fullOf([], src, this.dtype, this.device));
   },
-  zero_() {
-    return writeInto(this, () => fullOf(this.view_.shape, 0, this.dtype, this.device));
-  },
   register_hook(hook: GradientHook) {
     return registerHook(this, hook);
   },
@@ -373,6 +373,7 @@ for (const [name, part] of [
   });
 getter('is_cpu', (t) => t.device === 'cpu');
 getter('is_cuda', (t) => t.device.startsWith('cuda'));
+getter('retains_grad', (t) => !t.is_leaf && retainsGrad(t));
 getter('layout', () => 'strided');
 getter('itemsize', (t) => t.dtype.itemsize);
 getter('nbytes', (t) => t.dtype.itemsize * t.view_.numel);

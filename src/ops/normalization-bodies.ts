@@ -5,8 +5,9 @@
  * along which axes weight and bias lie. Statistics are made once a trace, so that the gradient finds the forward's instead of making its own.
  */
 import type { DType } from '../dtype/dtype.ts';
-import type { Operator } from '../graph/operator.ts';
+import type { BodyContext, Operator } from '../graph/operator.ts';
 import { constant, dimPrim, type Prim } from '../graph/prim.ts';
+import { vjp } from '../graph/vjp.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dimsOf from '../shape/dim.ts';
 
@@ -90,32 +91,45 @@ export const normOperator = (name: string): Operator<NormConstants> => ({
     const result = out.cast(inputs[0].dtype);
     return c.statistics ? [result, mean, rstd, variance] : [result];
   },
-  gradient: ([g], inputs, _, { constants: c, params: [eps] }) => {
-    if (g === null) return inputs.map(() => null);
-    const x = inputs[0].cast(c.compute);
-    const { mean, rstd } = statisticsOf(inputs[0], eps, c);
-    const { view, axes } = arrange(x, c);
-    const normalized = view.sub(mean).mul(rstd);
-    const gc = g.cast(c.compute);
-    const wide = (p: Prim): Prim => p.expand(view.shape).reshape(x.shape);
-    const weight = c.weight ? affine(inputs[1], x, c) : null;
-    const scaled = arrange(weight === null ? gc : gc.mul(weight), c).view;
-    const count = countOf(view, axes);
-    const level = scaled.sum(axes, true).div(count);
-    const slope = scaled.mul(normalized).sum(axes, true).div(count);
-    // PyTorch's order: reciprocal deviation times gradient, then weight.
-    const direct = weight === null ? gc.mul(wide(rstd)) : gc.mul(wide(rstd)).mul(weight);
-    const out: Prim[] = [direct.sub(level.add(normalized.mul(slope)).mul(rstd).reshape(x.shape)).cast(inputs[0].dtype)];
-    if (c.weight) {
-      // PyTorch's layer normalization has x rstd - (mean rstd) here: one multiply-add.
-      const standard =
-        c.kind === 'layer' ? view.scalar('fma', rstd.expand(view.shape), mean.mul(rstd).neg().expand(view.shape)) : normalized;
-      out.push(affineGradient(gc.mul(standard.reshape(x.shape)), c).cast(inputs[1].dtype));
-    }
-    if (c.bias) out.push(affineGradient(gc, c).cast(inputs[c.weight ? 2 : 1].dtype));
-    return out;
+  gradient: (seeds, inputs, outputs, context) => {
+    const main = outputGradient(seeds[0], inputs, context);
+    // Statistics have gradients where a backward that read them is differentiated.
+    const pairs = outputs.flatMap((out, k) => (k > 0 && seeds[k] !== null ? [[out, seeds[k]] as const] : []));
+    if (pairs.length === 0) return main;
+    const more = vjp(pairs, inputs, inputs);
+    return main.map((own, i) => (own && more[i] ? own.add(more[i]) : (own ?? more[i])));
   },
 });
+
+/** The gradient of the normalized output. */
+function outputGradient(
+  g: Prim | null,
+  inputs: readonly Prim[],
+  { constants: c, params: [eps] }: BodyContext<NormConstants>,
+): (Prim | null)[] {
+  if (g === null) return inputs.map(() => null);
+  const x = inputs[0].cast(c.compute);
+  const { mean, rstd } = statisticsOf(inputs[0], eps, c);
+  const { view, axes } = arrange(x, c);
+  const normalized = view.sub(mean).mul(rstd);
+  const gc = g.cast(c.compute);
+  const wide = (p: Prim): Prim => p.expand(view.shape).reshape(x.shape);
+  const weight = c.weight ? affine(inputs[1], x, c) : null;
+  const scaled = arrange(weight === null ? gc : gc.mul(weight), c).view;
+  const count = countOf(view, axes);
+  const level = scaled.sum(axes, true).div(count);
+  const slope = scaled.mul(normalized).sum(axes, true).div(count);
+  // PyTorch's order: reciprocal deviation times gradient, then weight.
+  const direct = weight === null ? gc.mul(wide(rstd)) : gc.mul(wide(rstd)).mul(weight);
+  const out: Prim[] = [direct.sub(level.add(normalized.mul(slope)).mul(rstd).reshape(x.shape)).cast(inputs[0].dtype)];
+  if (c.weight) {
+    // PyTorch's layer normalization has x rstd - (mean rstd) here: one multiply-add.
+    const standard = c.kind === 'layer' ? view.scalar('fma', rstd.expand(view.shape), mean.mul(rstd).neg().expand(view.shape)) : normalized;
+    out.push(affineGradient(gc.mul(standard.reshape(x.shape)), c).cast(inputs[1].dtype));
+  }
+  if (c.bias) out.push(affineGradient(gc, c).cast(inputs[c.weight ? 2 : 1].dtype));
+  return out;
+}
 
 /** Batch normalization with given statistics: inputs x, mean, variance, then weight and bias. */
 export const evalNorm: Operator<NormConstants> = {

@@ -177,6 +177,15 @@ export const norms = {
     { doc: 'Slices of `dim` scaled down to a largest norm. https://docs.pytorch.org/docs/stable/generated/torch.renorm.html' },
     overload('renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor', (x, p, dim, maxnorm) => renormOf(x, p, dim, maxnorm)),
   ),
+  norm_except_dim: declare(
+    {
+      doc: 'Norm over all dims but one, which stays; -1: over all. https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.weight_norm.html',
+      as: 'function',
+    },
+    overload('norm_except_dim(Tensor v, int pow=2, int dim=0) -> Tensor', (v, power, dim) =>
+      vectorNorm(v, power, dim === -1 ? null : [...v.view_.shape.keys()].filter((d) => d !== dim), dim !== -1, null),
+    ),
+  ),
   nuclear_norm: declare(
     { doc: 'Sum of singular values. https://docs.pytorch.org/docs/stable/generated/torch.norm.html', as: 'function' },
     overload('nuclear_norm.dim(Tensor self, int[2] dim, bool keepdim=False) -> Tensor', (x, dim, keepdim) =>

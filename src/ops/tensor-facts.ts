@@ -7,7 +7,7 @@ import { makeView } from '../shape/view.ts';
 import { item } from '../tensor/read.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { detached } from '../tensor/view-tensor.ts';
-import { assign } from '../tensor/write.ts';
+import { assign, writeInto } from '../tensor/write.ts';
 import { castTo } from './conversion.ts';
 import { fullOf } from './creation.ts';
 import { declare, overload } from './declare.ts';
@@ -91,6 +91,10 @@ export const tensorFacts = {
   type_as: declare(
     { doc: 'In the dtype of another tensor. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.type_as.html', as: 'method' },
     overload('type_as(Tensor self, Tensor other) -> Tensor', (x, other) => castTo(x, other.dtype)),
+  ),
+  zero_: declare(
+    { doc: 'Overwritten with zeros. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.zero_.html' },
+    overload('zero_(Tensor self) -> Tensor', (x) => writeInto(x, () => fullOf(x.view_.shape, 0, x.dtype, x.device))),
   ),
   fill_diagonal_: declare(
     { doc: 'The diagonal filled. https://docs.pytorch.org/docs/stable/generated/torch.Tensor.fill_diagonal_.html', as: 'method' },

@@ -23,3 +23,4 @@ export * as lr_scheduler from './lr_scheduler/index.ts';
 export { Adafactor, type AdafactorOptions, Muon, type MuonOptions } from './matrix.ts';
 export { Optimizer, type OptimizerState, type ParamGroup } from './optimizer.ts';
 export { SGD, type SGDOptions } from './sgd.ts';
+export * as swa_utils from './swa.ts';

@@ -3,6 +3,7 @@
  * step is one program). `foreach`, `fused` and the like are accepted nowhere: there is one implementation, and it is fused.
  */
 import { enable_grad, no_grad } from '../autograd/modes.ts';
+import { scalarTypeName } from '../dtype/promotion.ts';
 import { clearGrad } from '../nn/module.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { engineOf } from '../tensor/devices.ts';
@@ -24,6 +25,8 @@ export interface Slot {
 
 /** Slots that one call can update: alike in `key` and on one device. */
 export function alike(slots: readonly Slot[], key: (slot: Slot) => number | string): Slot[][] {
+  // As a rule all are, which is seen without making keys.
+  if (slots.length > 0 && slots.every((slot) => slot.p.device === slots[0].p.device && key(slot) === key(slots[0]))) return [[...slots]];
   const parts = new Map<string, Slot[]>();
   for (const slot of slots) {
     const k = `${key(slot)}:${slot.p.device}`;
@@ -32,6 +35,13 @@ export function alike(slots: readonly Slot[], key: (slot: Slot) => number | stri
     else part.push(slot);
   }
   return [...parts.values()];
+}
+
+function pythonText(value: unknown): string {
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  if (value === null || value === undefined) return 'None';
+  if (Array.isArray(value)) return `(${value.map(pythonText).join(', ')})`;
+  return String(value).replace(/e-(\d)$/, 'e-0$1');
 }
 
 const isTensor = (x: object): x is Tensor => 'storage' in x;
@@ -43,11 +53,26 @@ export abstract class Optimizer<O extends object> {
 
   constructor(params: Iterable<Tensor | GroupInput<O>>, defaults: O) {
     this.defaults = defaults;
+    if (isTensor(params))
+      throw new TypeError(
+        `params argument given to the optimizer should be an iterable of Tensors or dicts, but got torch.${scalarTypeName(params.dtype)}Tensor`,
+      );
     const list = [...params];
     if (list.length === 0) throw new Error('optimizer got an empty parameter list');
     const loose = list.filter(isTensor);
     if (loose.length > 0) this.add_param_group({ params: loose } as unknown as GroupInput<O>);
     for (const group of list) if (!isTensor(group)) this.add_param_group(group);
+  }
+  /** As Python prints it: the groups without their tensors. */
+  toString(): string {
+    const groups = this.param_groups.map(({ params: _, ...options }, i) => {
+      const lines = Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1));
+      return `Parameter Group ${i}\n${lines.map(([name, value]) => `    ${name}: ${pythonText(value)}\n`).join('')}`;
+    });
+    return `${this.constructor.name} (\n${groups.join('\n')})`;
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
   }
   add_param_group(group: GroupInput<O>): void {
     const params = [...group.params];
@@ -58,7 +83,7 @@ export abstract class Optimizer<O extends object> {
     this.param_groups.push({ ...this.defaults, ...group, params } as ParamGroup<O>);
   }
   zero_grad(set_to_none = true): void {
-    for (const p of this.#all()) clearGrad(p, set_to_none);
+    for (const { params } of this.param_groups) for (const p of params) clearGrad(p, set_to_none);
   }
   /** One step. A closure, if given, computes the loss (and the gradients) again first; its result is returned. */
   step(): void;

@@ -23,73 +23,67 @@ export interface Captured {
 
 let keyScratch = new Int32Array(4096);
 let numberScratch = new Int32Array(16384);
-let keyLength = 0;
-let numberLength = 0;
 
-function pushKey(x: number): void {
-  if (keyLength === keyScratch.length) {
-    const grown = new Int32Array(keyScratch.length * 2);
-    grown.set(keyScratch);
-    keyScratch = grown;
+/** Room for the key and the numbers of these nodes: then nothing has to be asked while they are written. */
+function reserve(nodes: readonly Node[]): void {
+  let key = 0;
+  let numbers = 0;
+  for (let i = 0; i < nodes.length; i++) {
+    const { signature, srcs, outs } = nodes[i];
+    const inputs = srcs === null ? 0 : srcs.length;
+    key += 2 + inputs + outs.length;
+    numbers += inputs + signature.numbers.length;
   }
-  keyScratch[keyLength++] = x;
-}
-function pushNumber(x: number): void {
-  if (numberLength === numberScratch.length) {
-    const grown = new Int32Array(numberScratch.length * 2);
-    grown.set(numberScratch);
-    numberScratch = grown;
-  }
-  numberScratch[numberLength++] = x;
+  if (key > keyScratch.length) keyScratch = new Int32Array(2 * key);
+  if (numbers > numberScratch.length) numberScratch = new Int32Array(2 * numbers);
 }
 
 /** `wanted`: which values must be in memory afterwards. `donatable`: whether the memory of a value may be taken over. */
 export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, donatable: (v: Value) => boolean): Captured {
-  keyLength = 0;
-  numberLength = 0;
+  reserve(nodes);
+  const key = keyScratch;
+  const allNumbers = numberScratch;
+  let keyLength = 0;
+  let numberLength = 0;
   const externals: Value[] = [];
   const outputs: Value[] = [];
   const donors: number[] = [];
   const scalars: (number | bigint)[] = [];
   const scalarsAt = new Map<readonly (number | bigint)[], number>();
   const firstScalar: number[] = [];
-  const marked: Value[] = [];
-  const mark = (v: Value, position: number): void => {
-    v.mark = position;
-    marked.push(v);
-  };
   let produced = 0;
   const taken = new Set<Value>();
   try {
-    for (const node of nodes) {
-      const { signature, srcs, offsets } = node;
-      pushKey(signature.pattern);
+    for (let at = 0; at < nodes.length; at++) {
+      const node = nodes[at];
+      const { signature, srcs, offsets, outs } = node;
+      key[keyLength++] = signature.pattern;
       if (srcs === null) throw new Error(`internal: ${signature.operator.name} was captured after its sources were released`);
       for (let i = 0; i < srcs.length; i++) {
         const src = srcs[i];
         if (src.mark === 0) {
           externals.push(src);
-          mark(src, -externals.length);
+          src.mark = -externals.length;
         }
-        pushKey(src.mark);
-        pushNumber(offsets[i]);
+        key[keyLength++] = src.mark;
+        allNumbers[numberLength++] = offsets[i];
       }
-      const numbers = signature.numbers;
-      for (let i = 0; i < numbers.length; i++) pushNumber(numbers[i]);
+      const { numbers } = signature;
+      for (let i = 0; i < numbers.length; i++) allNumbers[numberLength++] = numbers[i];
       if (node.params.length > 0) {
         // A gradient has the very numbers of its forward call: they are one.
-        let at = scalarsAt.get(node.params);
-        if (at === undefined) {
-          at = scalars.length;
-          scalarsAt.set(node.params, at);
+        let first = scalarsAt.get(node.params);
+        if (first === undefined) {
+          first = scalars.length;
+          scalarsAt.set(node.params, first);
           for (const p of node.params) scalars.push(p);
         }
-        firstScalar.push(at);
-        pushKey(at);
+        firstScalar.push(first);
+        key[keyLength++] = first;
       } else firstScalar.push(0);
-      for (let i = 0; i < node.outs.length; i++) {
-        const out = node.outs[i];
-        mark(out, ++produced);
+      for (let i = 0; i < outs.length; i++) {
+        const out = outs[i];
+        out.mark = ++produced;
         const asked = wanted(out);
         let donor = 0;
         if (asked) {
@@ -101,19 +95,20 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
           outputs.push(out);
           donors.push(donor - 1);
         }
-        pushKey(asked ? 1 + donor : 0);
+        key[keyLength++] = asked ? 1 + donor : 0;
       }
     }
   } finally {
-    for (const v of marked) v.mark = 0;
+    for (const v of externals) v.mark = 0;
+    for (let at = 0; at < nodes.length; at++) for (const v of nodes[at].outs) v.mark = 0;
   }
   let hash = 17;
-  for (let i = 0; i < keyLength; i++) hash = (Math.imul(hash, 31) + keyScratch[i]) | 0;
+  for (let i = 0; i < keyLength; i++) hash = (Math.imul(hash, 31) + key[i]) | 0;
   return {
     nodes,
-    key: keyScratch.subarray(0, keyLength),
+    key: key.subarray(0, keyLength),
     hash,
-    numbers: numberScratch.subarray(0, numberLength),
+    numbers: allNumbers.subarray(0, numberLength),
     externals,
     outputs,
     donors,

@@ -7,6 +7,7 @@ import { ReferenceBackend } from '../backend/reference/device.ts';
 import { WasmBackend } from '../backend/wasm/device.ts';
 import { ProgramCache } from '../schedule/program.ts';
 import { Engine } from './engine.ts';
+import { keepGraphsYoung } from './young.ts';
 
 const openers: Record<string, () => Backend> = {
   cpu: openCpuBackend,
@@ -38,6 +39,7 @@ export function engineOf(device: string): Engine {
     const open = openers[device];
     if (open === undefined)
       throw new Error(`Expected one of ${Object.keys(openers).sort().join(', ')} device type at start of device string: ${device}`);
+    if (engines.size === 0) keepGraphsYoung();
     engine = new Engine(new ProgramCache(open()));
     engines.set(device, engine);
   }

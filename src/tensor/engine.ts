@@ -29,6 +29,9 @@ function randomFlush(): () => boolean {
 }
 const flushNow = randomFlush();
 
+/** Number of the last look through pending calls. */
+let walks = 0;
+
 /** The operator of a condition on indices (`ops/host-index.ts`). */
 export const indexCheckName = 'index_check';
 
@@ -64,7 +67,7 @@ export class Engine {
   submit(node: Node): void {
     if (this.#unnamed) this.#nameChecks(node);
     this.#pending.push(node);
-    for (const out of node.outs) this.#pendingBytes += out.size * out.dtype.itemsize;
+    this.#pendingBytes += node.signature.bytes;
     if (flags.flush !== 'lazy' && (flags.flush === 'eager' || flushNow())) {
       this.#flushMidCall();
       return;
@@ -190,7 +193,8 @@ export class Engine {
     this.#pendingBytes = 0;
     this.#armed = false;
     for (const node of pending) settle(node);
-    for (const node of nodes) settle(node);
+    // What was computed again had not been pending.
+    for (const node of nodes) if (node.srcs !== null) settle(node);
   }
 
   #wanted(v: Value, asked: Value | null): boolean {
@@ -198,9 +202,42 @@ export class Engine {
     // In the middle of a call (a backward, an in-place write) results that no handle shows are still needed.
     return v.presumedDead === null && (v.visible || isHolding() || this.#midCall);
   }
+  #anyWanted(outs: readonly Value[], asked: Value | null): boolean {
+    for (let i = 0; i < outs.length; i++) if (this.#wanted(outs[i], asked)) return true;
+    return false;
+  }
+  /** Nodes to run, in the order of the calls. */
   #nodesFor(asked: Value | null): Node[] {
+    return this.#pendingFor(asked) ?? this.#allFor(asked);
+  }
+  /**
+   * The same if only pending calls are needed, else null. Those stand in their order, sources before what reads them: one look from the newest
+   * back finds which are needed.
+   */
+  #pendingFor(asked: Value | null): Node[] | null {
+    if (asked !== null && asked.buffer === null && asked.node !== null && !asked.node.pending) return null;
+    const pending = this.#pending;
+    const walk = ++walks;
+    let count = 0;
+    for (let i = pending.length - 1; i >= 0; i--) {
+      const node = pending[i];
+      if (node.walk !== walk && !this.#anyWanted(node.outs, asked)) continue;
+      node.walk = walk;
+      count++;
+      const { srcs } = node;
+      if (srcs === null) return null;
+      for (let k = 0; k < srcs.length; k++) {
+        if (srcs[k].buffer !== null) continue;
+        const from = srcs[k].node;
+        if (from === null || !from.pending) return null;
+        from.walk = walk;
+      }
+    }
+    return count === pending.length ? pending : pending.filter((node) => node.walk === walk);
+  }
+  #allFor(asked: Value | null): Node[] {
     const roots: Node[] = [];
-    for (const node of this.#pending) if (node.outs.some((v) => this.#wanted(v, asked))) roots.push(node);
+    for (const node of this.#pending) if (this.#anyWanted(node.outs, asked)) roots.push(node);
     if (asked !== null && asked.buffer === null && asked.node !== null && !asked.node.pending) roots.push(asked.node);
     return this.#collect(roots, asked);
   }
@@ -285,7 +322,9 @@ function settle(node: Node): void {
   node.pending = false;
   // What was replaced must not be held by what replaced it: a parameter would hold its whole history.
   node.donors = null;
-  if (node.outs.every((v) => v.buffer !== null || !v.visible)) node.srcs = null;
+  const { outs } = node;
+  for (let i = 0; i < outs.length; i++) if (outs[i].buffer === null && outs[i].visible) return;
+  node.srcs = null;
 }
 
 function lostError(value: Value): Error {

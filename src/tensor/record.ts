@@ -12,6 +12,7 @@ import { Node, type Signature, Value } from '../graph/node.ts';
 import { formalParams, formals, type Operator, traceCall } from '../graph/operator.ts';
 import * as dims from '../shape/dim.ts';
 import { elementwiseStrides, makeView, type View } from '../shape/view.ts';
+import { Trie } from '../util/trie.ts';
 import { engineOf } from './devices.ts';
 import { currentPlace, currentScope, noteResult, writeTarget } from './scope.ts';
 import { Storage, Tensor } from './tensor.ts';
@@ -38,7 +39,8 @@ export function constantsOf<T>(key: string, value: () => T): Constants {
 const none: readonly never[] = [];
 /** Offsets of inputs that all start at their memory's begin, by their number: most calls share these. */
 const noOffsets: number[][] = [];
-const signatures = new WeakMap<Operator, Level>();
+/** Signatures by the numbers that make them up: constants, needs, device, counts, views of the inputs, dims. */
+const signatures = new WeakMap<Operator, { readonly all: Trie<Signature>; last: Signature | null }>();
 const patterns = new Map<string, number>();
 let nextSignature = 1;
 let operatorIds = 0;
@@ -168,19 +170,6 @@ const classOf = (operator: string): string =>
 
 // ---- signatures
 
-/** Signatures by the numbers that make them up, one level a number: constants, needs, device, counts, views of the inputs, dims. */
-class Level {
-  readonly next: Map<number, Level> = new Map();
-  signature: Signature | null = null;
-  at(number: number): Level {
-    let level = this.next.get(number);
-    if (level === undefined) {
-      level = new Level();
-      this.next.set(number, level);
-    }
-    return level;
-  }
-}
 const deviceNumbers = new Map<string, number>();
 function deviceNumber(device: string | undefined): number {
   if (device === undefined) return 0;
@@ -193,20 +182,32 @@ function deviceNumber(device: string | undefined): number {
 }
 
 function findSignature(operator: Operator, inputs: readonly Tensor[], options: CallOptions, needs: number): Signature {
-  let level = signatures.get(operator);
-  if (level === undefined) {
-    level = new Level();
-    signatures.set(operator, level);
+  let known = signatures.get(operator);
+  if (known === undefined) {
+    known = { all: new Trie(), last: null };
+    signatures.set(operator, known);
   }
   const constants = options.constants ?? noConstants;
   const callDims = options.dims ?? none;
-  level = level.at(constants.id).at(needs);
+  const { last } = known;
+  if (last !== null && inputs.length > 0 && fits(last, inputs, constants, callDims, needs)) return last;
+  let level = known.all.at(constants.id).at(needs);
   if (inputs.length === 0) level = level.at(-deviceNumber(options.device));
   else if (inputs.length > 1 || callDims.length > 0) level = level.at(inputs.length);
   for (let i = 0; i < inputs.length; i++) level = level.at(inputs[i].view_.id);
   for (let i = 0; i < callDims.length; i++) level = level.at(callDims[i]);
-  level.signature ??= makeSignature(operator, inputs, constants, callDims, needs, options.device);
-  return level.signature;
+  level.found ??= makeSignature(operator, inputs, constants, callDims, needs, options.device);
+  known.last = level.found;
+  return level.found;
+}
+
+/** Whether a call has this signature: a layer's calls are mostly those of the layer before, and comparing is cheaper than looking up. */
+function fits(s: Signature, inputs: readonly Tensor[], constants: Constants, callDims: readonly number[], needs: number): boolean {
+  if (s.edge.mask !== needs || s.constants !== constants.value || s.inputs.length !== inputs.length || s.dims.length !== callDims.length)
+    return false;
+  for (let i = 0; i < inputs.length; i++) if (s.inputs[i] !== inputs[i].view_) return false;
+  for (let i = 0; i < callDims.length; i++) if (s.dims[i] !== callDims[i]) return false;
+  return true;
 }
 
 function makeSignature(
@@ -246,6 +247,7 @@ function makeSignature(
     needs,
     device: on,
     outs,
+    bytes: outs.reduce((sum, v) => sum + v.numel * v.dtype.itemsize, 0),
     visible: traced.outputs.length,
     saved: traced.saved,
     wrt: traced.wrt,
@@ -255,6 +257,8 @@ function makeSignature(
       kept: traced.saved.filter((s) => s.from !== 'grad'),
       tracked: outs.map((v) => v.dtype.is_floating_point || v.dtype.is_complex),
       watched: savesResult.has(operator.name),
+      mask: needsMask,
+      gradients: new Map(),
     },
     pattern: patternOf(operator, views, constants, callDims.length, needsMask, outs),
     numbers: Int32Array.from(numbers),

@@ -106,10 +106,14 @@ export function forgetCandidates(): void {
   if (candidates.length > 0) candidates = [];
 }
 
-/** At the return of the outermost module: what was made inside and is not reachable is presumed dead. */
-export function presumeDead(scope: ModuleScope, reachable: ReadonlySet<unknown>): void {
+let walks = 0;
+/** A number for a look at what is in reach: `Storage.reached` takes it. */
+export const newWalk = (): number => ++walks;
+
+/** At the return of the outermost module: what was made inside and is not in reach (its storage's `reached` is not `walk`) is presumed dead. */
+export function presumeDead(scope: ModuleScope, walk: number): void {
   for (const { tensor, position } of scope.made) {
-    if (reachable.has(tensor.storage) || (kept.size > 0 && kept.has(positionText(position)))) continue;
+    if (tensor.storage.reached === walk || (kept.size > 0 && kept.has(positionText(position)))) continue;
     const value: Value = tensor.storage.value;
     if (value.buffer !== null || keptValues.has(value)) continue;
     value.presumedDead = position;

@@ -17,6 +17,8 @@ export class Storage implements Version {
   count = 0;
   /** A typed array that shares this memory is out: it is overwritten in place, and calls that touch it flush. */
   pinned = false;
+  /** Scratch: the number of the last module call at whose return it was in reach (`scope.ts`). */
+  reached = 0;
   constructor(value: Value) {
     this.value = value;
     value.visible = true;

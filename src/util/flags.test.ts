@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { flagDefaults, flags, parseBytes, readFlags, traceTopics } from './flags.ts';
+import { flagDefaults, flags, flagTable, parseBytes, readFlags, traceTopics } from './flags.ts';
 import { trace } from './trace.ts';
 
 describe('flags', () => {
@@ -51,5 +53,16 @@ describe('flags', () => {
     const script = fileURLToPath(new URL('../../scripts/flags-page.mjs', import.meta.url));
     const { status, stderr } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
+  test('every variable that the package reads is declared, and read elsewhere only if the table says so', () => {
+    const src = fileURLToPath(new URL('..', import.meta.url));
+    const read = readdirSync(src, { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && !file.endsWith('util/flags.ts'))
+      .flatMap((file) =>
+        [...readFileSync(join(src, file), 'utf8').matchAll(/(?:env|environment)(?:\['|\.)(MAGPIE_\w+)/g)].map((m) => m[1]),
+      );
+    const elsewhere = Object.values(flagTable).flatMap((info) => ('read' in info ? [info.env] : []));
+    expect([...new Set(read)].sort()).toEqual([...elsewhere].sort());
   });
 });

@@ -24,14 +24,17 @@ export interface Fold {
   readonly merge: readonly VectorStatement[];
   /** What the merge needs of an iteration. */
   readonly cells: readonly Register[];
+  /** What the merge changes. */
+  readonly totals: readonly Register[];
   readonly iterations: number;
   /** Depends on no other reduction and on no stored value: it can be computed ahead by a kernel of its own. */
   free: boolean;
 }
 
 export interface SharedItem {
-  /** The loop over the grid. */
-  readonly itemLoop: Loop;
+  /** What an item goes into: the loop over the grid; of a flat grid also what stands for its rest. */
+  readonly containers: ReadonlySet<VectorStatement>;
+  readonly flat: boolean;
   readonly folds: ReadonlyMap<VectorStatement, Fold>;
   readonly distributed: ReadonlySet<VectorStatement>;
   /** Statements of the item that a kernel of free folds leaves out. */
@@ -89,7 +92,7 @@ function foldOf(loop: Loop): Fold | null {
       for (const l of levels) around.add(l.loop.counter.id);
       if (point.merge.some((s) => usedRegisters(s).some((r) => around.has(r.id)))) return null;
       const iterations = levels.reduce((n, l) => n * l.trips, 1);
-      return { levels, merge: point.merge, cells: point.cells, iterations, free: false };
+      return { levels, merge: point.merge, cells: point.cells, totals: point.totals, iterations, free: false };
     }
     // Pure statements around one inner loop.
     const inner = at.body.filter((s) => s.kind === 'loop');
@@ -102,7 +105,7 @@ function foldOf(loop: Loop): Fold | null {
   }
 }
 
-function foldPoint({ body, counter }: Loop): { readonly cellsBody: readonly VectorStatement[]; readonly merge: readonly VectorStatement[]; readonly cells: readonly Register[] } | null {
+function foldPoint({ body, counter }: Loop): { readonly cellsBody: readonly VectorStatement[]; readonly merge: readonly VectorStatement[]; readonly cells: readonly Register[]; readonly totals: readonly Register[] } | null {
   let start = body.length;
   while (start > 0 && ['vector', 'assign', 'cast'].includes(body[start - 1].kind)) start--;
   const merge = body.slice(start);
@@ -120,26 +123,49 @@ function foldPoint({ body, counter }: Loop): { readonly cellsBody: readonly Vect
       if (!top.has(r.id) || r.type === 'index') return null;
       cells.set(r.id, r);
     }
-  return cells.size === 0 ? null : { cellsBody, merge, cells: [...cells.values()] };
+  const changed = new Map<number, Register>();
+  for (const s of merge) if (s.kind === 'assign' && totals.has(s.dst.id)) changed.set(s.dst.id, s.dst);
+  return cells.size === 0 ? null : { cellsBody, merge, cells: [...cells.values()], totals: [...changed.values()] };
 }
 
-/** How an item of the kernel can be shared, or null where it cannot. */
+/**
+ * How an item of the kernel can be shared, or null where it cannot. An item is one index of the grid, or sixteen of a flat grid. What does
+ * not depend on the grid stands before the loop over it; a flat grid has a loop over whole sixteens and an `if` for the rest: of both
+ * an item enters one.
+ */
 export function findSharedItem(kernel: VectorKernel): SharedItem | null {
-  const loops = kernel.body.filter((s): s is Loop => s.kind === 'loop');
-  const [itemLoop] = loops;
-  if (loops.length !== 1 || itemLoop.from !== kernel.begin || itemLoop.to !== kernel.end || itemLoop.step !== 1) return null;
-  if (kernel.body.some((s) => s !== itemLoop && (s.kind === 'if' || hasStore(s)))) return null;
   const folds = new Map<VectorStatement, Fold>();
   const distributed = new Set<VectorStatement>();
   const tainted = new Set<VectorStatement>();
+  const containers = new Set<VectorStatement>();
   const taintedRegisters = new Set<number>();
-  const locals = new Set<number>();
-  for (const s of kernel.body) if (s.kind === 'buffer' && kernel.buffers[s.slot].access !== 'read') locals.add(s.dst.id);
   let longest = 0;
-  for (const s of itemLoop.body) {
+  let flat = false;
+  const isGridLoop = (s: VectorStatement): s is Loop => s.kind === 'loop' && s.from === kernel.begin && (s.step === 1 || s.step === 16);
+
+  const scan = (body: readonly VectorStatement[], outermost: boolean): boolean => {
+    for (const s of body) {
+      if (outermost && isGridLoop(s)) {
+        containers.add(s);
+        if (s.step === 16) flat = true;
+        if (!scan(s.body, false)) return false;
+        continue;
+      }
+      // The rest of a flat grid.
+      if (outermost && s.kind === 'if' && s.b === kernel.end && s.else.length === 0) {
+        containers.add(s);
+        if (!scan(s.then, false)) return false;
+        continue;
+      }
+      if (!statement(s, outermost)) return false;
+    }
+    return true;
+  };
+  const statement = (s: VectorStatement, outermost: boolean): boolean => {
     const outside = assignedOutside([s]);
-    if (hasStore(s)) {
-      if (outside.size > 0 || [...everything(s)].some((x) => x.kind === 'scatter')) return null;
+    const stores = hasStore(s);
+    if (stores) {
+      if (outermost || outside.size > 0 || [...everything(s)].some((x) => x.kind === 'scatter')) return false;
       if (s.kind === 'loop' && s.step >= 16) {
         distributed.add(s);
         const trips = tripsOf(s);
@@ -154,14 +180,15 @@ export function findSharedItem(kernel: VectorKernel): SharedItem | null {
     }
     // Addresses of what the kernel writes taint what is read there; so do the results of reductions.
     const used = [...everything(s)].flatMap(usedRegisters);
-    const reads = used.some((r) => taintedRegisters.has(r.id) || locals.has(r.id));
     const fold = folds.get(s);
+    const reads = used.some((r) => taintedRegisters.has(r.id)) || (s.kind === 'buffer' && kernel.buffers[s.slot].access !== 'read');
     if (fold !== undefined) fold.free = !reads;
-    if (reads || fold !== undefined || hasStore(s)) {
+    if (reads || fold !== undefined || stores) {
       if (fold === undefined || reads) tainted.add(s);
       for (const id of [...definedIn([s]), ...outside]) taintedRegisters.add(id);
     }
-  }
-  if (longest === 0) return null;
-  return { itemLoop, folds, distributed, tainted, longest };
+    return true;
+  };
+  if (!scan(kernel.body, true) || containers.size === 0 || longest === 0) return null;
+  return { containers, flat, folds, distributed, tainted, longest };
 }

@@ -121,7 +121,8 @@ class Renderer {
     const { begin, end, body, buffers } = this.#kernel;
     const dialect = this.#dialect;
     const sharing = this.#sharing;
-    this.#block(body);
+    if (sharing === null) this.#block(body);
+    else this.#shared(body, sharing);
     const locals = localOffset(buffers);
     if (sharing === null) return `${dialect.head(name, nameOf(begin), nameOf(end), locals)}${this.#lines.join('\n')}\n${dialect.tail}`;
     const slots = slotBytes(sharing.item, sharing.ahead);
@@ -132,18 +133,27 @@ class Renderer {
 
   // ---- items that teams share
 
-  /** The body of an item: `slot` counts the bytes of far folds. */
-  #shared(body: readonly VectorStatement[], { mode, item, ahead }: Sharing): void {
+  /** Bytes of far folds so far. */
+  #slot = 0;
+  #shared(body: readonly VectorStatement[], sharing: Sharing): void {
+    const { mode, item, ahead } = sharing;
     const { barrier } = this.#dialect;
-    let slot = 0;
     for (const s of body) {
+      if (item.containers.has(s) && (s.kind === 'loop' || s.kind === 'if')) {
+        // All threads of the block go the same way.
+        if (s.kind === 'loop') this.#put(`if (${operand(s.from)} < ${operand(s.to)}) { const i64 ${nameOf(s.counter)} = ${operand(s.from)};`);
+        else this.#put(`if (${operand(s.a)} ${comparisons[s.op]} ${operand(s.b)}) {`);
+        this.#shared(s.kind === 'loop' ? s.body : s.then, sharing);
+        this.#put('}');
+        continue;
+      }
       const fold = item.folds.get(s);
       if (fold !== undefined) {
         const far = isFar(fold, ahead);
         const computed = ahead && fold.free;
-        if (mode === 'ahead' ? fold.free : !computed) this.#cells(fold, far ? `P + ${slot}` : 'W');
-        if (mode === 'block') this.#merge(fold, far ? `P + ${slot}` : null);
-        if (far) slot += fold.iterations * slotBytesOf(fold);
+        if (mode === 'ahead' ? fold.free : !computed) this.#cells(fold, far ? `P + ${this.#slot}` : 'W');
+        if (mode === 'block') this.#merge(fold, far ? `P + ${this.#slot}` : null);
+        if (far) this.#slot += fold.iterations * slotBytesOf(fold);
       } else if (mode === 'ahead') {
         if (!item.tainted.has(s)) this.#statement(s);
       } else if (hasStore(s)) {
@@ -183,44 +193,65 @@ class Renderer {
     if (this.#sharing!.mode === 'block') this.#put(this.#dialect.barrier);
   }
 
-  /** All teams merge all cells in order; what lies far away is brought near piece by piece. */
+  /** Cells merged in order: by all teams where they are near; far ones by the first team, while the others bring the next piece near. */
   #merge(fold: Fold, far: string | null): void {
-    const { barrier, unroll, types } = this.#dialect;
-    const size = slotBytesOf(fold);
-    const outer = this.#indent;
-    const piece = Math.floor(windowBytes / size);
-    if (far !== null) {
-      this.#put(`for (i64 first = 0; first < ${fold.iterations}; first += ${piece}) {`);
-      this.#indent += '  ';
-      this.#put(`const int n = ${fold.iterations} - first < ${piece} ? (int)(${fold.iterations} - first) : ${piece};`);
-      this.#put(`for (int w = threadIdx.x; w < n * ${size / 8}; w += blockDim.x) ((i64*)W)[w] = ((i64*)(${far} + first * ${size}))[w];`);
+    const { barrier, types } = this.#dialect;
+    if (far === null) {
+      this.#mergeLoop(fold, 'W', String(fold.iterations));
       this.#put(barrier);
+      return;
     }
-    this.#put(unroll(8));
-    this.#put(`for (int it = 0; it < ${far === null ? fold.iterations : 'n'}; it++) {`);
-    const inner = this.#indent;
+    const size = slotBytesOf(fold);
+    const piece = Math.floor(windowBytes / 2 / size);
+    const bring = (from: string, who: string, of: string): string =>
+      `for (int w = ${who}; w < n${of} * ${size / 8}; w += ${of === '' ? 'blockDim.x' : 'blockDim.x - 16'}) ` +
+      `((i64*)(W + ((${from} / ${piece}) & 1) * ${piece * size}))[w] = ((i64*)(${far} + ${from} * ${size}))[w];`;
+    const count = (from: string): string => `${fold.iterations} - (${from}) < ${piece} ? (int)(${fold.iterations} - (${from})) : ${piece}`;
+    const outer = this.#indent;
+    this.#put(`{ const int n = ${count('0')}; const i64 first = 0; ${bring('first', 'threadIdx.x', '')} }`);
+    this.#put(barrier);
+    this.#put(`for (i64 first = 0; first < ${fold.iterations}; first += ${piece}) {`);
+    this.#indent += '  ';
+    this.#put(`const int n = ${count('first')};`);
+    this.#put('if (G == 0) {');
+    this.#mergeLoop(fold, `W + ((first / ${piece}) & 1) * ${piece * size}`, 'n');
+    this.#put(`} else { const i64 next = first + ${piece}; const int n2 = ${count('next')}; ${bring('next', 'threadIdx.x - 16', '2')} }`);
+    this.#put(barrier);
+    this.#indent = outer;
+    this.#put('}');
+    // What the first team found is everybody's.
+    fold.totals.forEach((r, i) => {
+      const place = `*(${types[r.type]}*)(W + ${i * cellBytes} + L * 8)`;
+      this.#put(`if (G == 0) ${place} = ${nameOf(r)};`);
+    });
+    this.#put(barrier);
+    fold.totals.forEach((r, i) => {
+      this.#put(`${nameOf(r)} = *(${types[r.type]}*)(W + ${i * cellBytes} + L * 8);`);
+    });
+    this.#put(barrier);
+  }
+
+  #mergeLoop(fold: Fold, slots: string, count: string): void {
+    const { unroll, types } = this.#dialect;
+    this.#put(unroll(fold.merge.length > 64 ? 2 : mostUnrolled));
+    this.#put(`for (int it = 0; it < ${count}; it++) {`);
+    const outer = this.#indent;
     this.#indent += '  ';
     fold.cells.forEach((cell, c) => {
-      this.#define(cell, `*(${types[cell.type]}*)(W + (it * ${fold.cells.length} + ${c}) * ${cellBytes} + L * 8)`);
+      this.#define(cell, `*(${types[cell.type]}*)(${slots} + (it * ${fold.cells.length} + ${c}) * ${cellBytes} + L * 8)`);
     });
     this.#block(fold.merge);
-    this.#indent = inner;
+    this.#indent = outer;
     this.#put('}');
-    this.#put(barrier);
-    if (far !== null) {
-      this.#indent = outer;
-      this.#put('}');
-    }
   }
+
+  // ---- text
 
   #put(text: string): void {
     this.#lines.push(this.#indent + text);
   }
   #define(r: Register, text: string): void {
     this.#put(`${this.#dialect.types[r.type]} ${nameOf(r)} = ${text};`);
-  }
-  #block(body: readonly VectorStatement[]): void {
-    for (const s of body) this.#statement(s);
   }
   #nested(head: string, body: readonly VectorStatement[]): void {
     this.#put(`${head} {`);
@@ -229,6 +260,33 @@ class Renderer {
     this.#block(body);
     this.#indent = outer;
     this.#put('}');
+  }
+  #block(body: readonly VectorStatement[]): void {
+    if (!this.#quiet) {
+      for (const s of body) this.#statement(s);
+      return;
+    }
+    // Stores wait until what follows has loaded: the copies of an unrolled body touch elements of their own, which a C compiler cannot know.
+    let waiting: StatementOf<'store'>[] = [];
+    const flush = (): void => {
+      for (const s of waiting) this.#statement(s);
+      waiting = [];
+    };
+    for (const s of body) {
+      if (s.kind === 'store') {
+        waiting.push(s);
+        continue;
+      }
+      const loads = s.kind === 'load' ? s.address : null;
+      const meets =
+        s.kind === 'loop' ||
+        s.kind === 'if' ||
+        s.kind === 'assign' ||
+        (loads !== null && this.#accessOf(loads.base) !== 'read' && waiting.some((w) => !apart(w.address, loads)));
+      if (meets) flush();
+      this.#statement(s);
+    }
+    flush();
   }
 
   #statement(s: VectorStatement): void {
@@ -314,12 +372,6 @@ class Renderer {
         return;
       case 'loop': {
         const { from, to, step, counter } = s;
-        if (s === this.#sharing?.item.itemLoop) {
-          this.#put(`{ const i64 ${nameOf(counter)} = ${operand(from)};`);
-          this.#shared(s.body, this.#sharing);
-          this.#put('}');
-          return;
-        }
         const quietens = !this.#quiet && hasStore(s) && this.#keepsToLanes(s.body);
         if (quietens) this.#put(this.#dialect.order);
         this.#quiet ||= quietens;
@@ -421,6 +473,9 @@ class Renderer {
     if (shared) this.#put(order);
   }
 }
+
+/** The same place but for a constant: different elements. Other places cannot be told apart. */
+const apart = (a: Address, b: Address): boolean => a.base === b.base && a.index === b.index && a.scale === b.scale && a.displacement !== b.displacement;
 
 function unrollOf(body: readonly VectorStatement[]): number {
   if (body.some((s) => s.kind === 'loop' || s.kind === 'if' || s.kind === 'store' || s.kind === 'scatter')) return 1;

@@ -12,7 +12,16 @@ import { lowerKernel, touchesWide } from '../../kernel/lower.ts';
 import { printKernel } from '../../kernel/print.ts';
 import { printVectorKernel } from '../../kernel/print-vector.ts';
 import { elementSizes, type Lanes, type VectorKernel } from '../../kernel/vector-ir.ts';
-import { accessOf, gridCount, type HostStep, type KernelStep, type MatmulStep, type ProgramPlan, type Step, workPerItem } from '../../schedule/plan.ts';
+import {
+  accessOf,
+  gridCount,
+  type HostStep,
+  type KernelStep,
+  type MatmulStep,
+  type ProgramPlan,
+  type Step,
+  workPerItem,
+} from '../../schedule/plan.ts';
 import * as dims from '../../shape/dim.ts';
 import { tracing } from '../../util/trace.ts';
 import { type AddressWord, type MatmulBlock, ProgramArguments, workspace } from '../arguments.ts';
@@ -256,7 +265,10 @@ export class NativeExecutable implements Executable {
       if (program === null)
         return {
           ...segment,
-          program: segment.stages.length === 0 ? null : this.#context.obtain(4096, () => new NativeProgram(segment.stages, { profile: profiling })),
+          program:
+            segment.stages.length === 0
+              ? null
+              : this.#context.obtain(4096, () => new NativeProgram(segment.stages, { profile: profiling })),
         };
       segment.stages.forEach((stage, s) => {
         stage.tasks.forEach((task, t) => {
@@ -310,7 +322,15 @@ export class NativeExecutable implements Executable {
   }
 
   /** Tasks of a step: those that come first (packing), and those after. */
-  #worksOf(index: number, step: KernelStep | MatmulStep, symbols: ArrayLike<number>, threads: number, symbolic: boolean, first: Work[], second: Work[]): void {
+  #worksOf(
+    index: number,
+    step: KernelStep | MatmulStep,
+    symbols: ArrayLike<number>,
+    threads: number,
+    symbolic: boolean,
+    first: Work[],
+    second: Work[],
+  ): void {
     const args = this.#block.address + this.#arguments.firstWord[index] * 8;
     const [fn, computeFn] = this.#code[index];
     if (step.kind === 'kernel') {

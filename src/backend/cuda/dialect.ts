@@ -174,8 +174,8 @@ ${
   const i64 W = (i64)shared;
   const i64 P = scratch + (i64)blockIdx.x * ${slots + farLocals(locals)};
   const i64 S = ${farLocals(locals) === 0 ? `W + ${windowSize}` : `P + ${slots}`};
-  for (i64 ${begin} = blockIdx.x; ${begin} < count; ${begin} += gridDim.x) {
-    const i64 ${end} = ${begin} + 1;
+  for (i64 ${begin} = blockIdx.x * grain; ${begin} < count; ${begin} += gridDim.x * grain) {
+    const i64 ${end} = ${begin} + grain < count ? ${begin} + grain : count;
 `,
   blockTail: '    __syncthreads();\n  }\n}\n',
   aheadHead: (name, begin, end, locals, slots) => `extern "C" __global__ void __launch_bounds__(${mostThreads}) ${name}(const i64* __restrict__ A, i64 count, i64 grain, i64 scratch) {
@@ -185,8 +185,8 @@ ${
   const i64 P = scratch + (i64)blockIdx.y * ${slots + farLocals(locals)};
   const i64 S = 0;
   {
-    const i64 ${begin} = blockIdx.y;
-    const i64 ${end} = ${begin} + 1;
+    const i64 ${begin} = blockIdx.y * grain;
+    const i64 ${end} = ${begin} + grain < count ? ${begin} + grain : count;
 `,
   aheadTail: '  }\n}\n',
   barrier: '__syncthreads();',

@@ -59,13 +59,15 @@ interface Segment {
 }
 interface RecordedGraph {
   readonly key: readonly number[];
-  readonly graph: number;
+  /** Graphs, and works that are launched by themselves. */
+  readonly parts: readonly (number | readonly Work[])[];
 }
 
 const nativeRound: ReadonlySet<DTypeName> = new Set((Object.keys(elementSizes) as DTypeName[]).filter((name) => name !== 'bool'));
 const matmulDtypes: ReadonlySet<DType> = new Set([float32, bfloat16, float16, float8_e4m3fn, float8_e5m2]);
 const parameterBytes = 64;
 const keptGraphs = 8;
+const leastRecorded = 3;
 /** Kernels of a graph that run beside the first of their stage. */
 const mostSides = 15;
 /** Captures that were of no use, after which a program is launched kernel by kernel for good. */
@@ -105,6 +107,9 @@ export class CudaExecutable implements Executable {
   readonly #scratchOffsets: number[] = [];
   #scratch = 0;
   #graphs: RecordedGraph[] = [];
+  /** Products of cuBLAS whose addresses change from run to run. */
+  readonly #unstable = new Set<number>();
+  #lastAddresses: ReadonlyMap<number, readonly number[]> = new Map();
   #seen: number[] | null = null;
   #wasted = 0;
 
@@ -203,8 +208,7 @@ export class CudaExecutable implements Executable {
   #compile(): void {
     this.#dropGraphs();
     this.#items = this.#steps.map((step) => {
-      if (step.kind !== 'kernel' || step.kernel.grid.at(-1)?.kind === 'vector') return null;
-      return findSharedItem(this.#lower(step.kernel));
+      return step.kind === 'kernel' ? findSharedItem(this.#lower(step.kernel)) : null;
     });
   }
 
@@ -263,10 +267,12 @@ export class CudaExecutable implements Executable {
   }
 
   /** An item shared by a block, when it is long; with few such items, long reductions are computed ahead by the whole card. */
-  #sharedWorks(index: number, step: KernelStep, count: number, item: SharedItem): Work[] {
+  #sharedWorks(index: number, step: KernelStep, gridIndices: number, item: SharedItem): Work[] {
     const { driver } = this.#context;
     const { multiprocessors } = driver;
     const locals = localOffset(step.kernel.buffers);
+    const grain = item.flat ? 16 : 1;
+    const count = Math.ceil(gridIndices / grain);
     const free = [...item.folds.values()].filter((f) => f.free).reduce((most, f) => Math.max(most, f.iterations), 0);
     const ahead = count * 4 <= multiprocessors && free >= leastAhead;
     const slots = slotBytes(item, ahead);
@@ -274,7 +280,7 @@ export class CudaExecutable implements Executable {
     const blocks = far === 0 || ahead ? Math.min(count, 2 ** 31 - 1) : Math.min(count, multiprocessors * 4);
     const teams = Math.min(mostBlockThreads / teamThreads, Math.max(4, 2 ** Math.floor(Math.log2(item.longest / 8))));
     const sharedBytes = windowSize + (farLocals(locals) === 0 ? locals : 0);
-    const parameters = this.#writeParameters(index, count, 1, blocks * far);
+    const parameters = this.#writeParameters(index, gridIndices, grain, blocks * far);
     const main = this.#kernelFor(index, ahead ? '_rest' : '_block', (vector) => ({ mode: 'block', item: findSharedItem(vector)!, ahead }));
     if (sharedBytes > 48 * 1024 && main.handle !== 0) driver.setSharedBytes(main.handle, sharedBytes);
     const works: Work[] = [];
@@ -309,12 +315,13 @@ export class CudaExecutable implements Executable {
     const item = this.#items[index];
     const { multiprocessors } = driver;
     const locals = localOffset(step.kernel.buffers);
-    const long = item !== null && item.longest >= longItem && (count < multiprocessors * 16 || locals >= largeLocals);
-    if (item !== null && (long || (item.longest >= fewItemsLong && count <= multiprocessors * 4)))
+    const items = item?.flat === true ? count / 16 : count;
+    const long = item !== null && item.longest >= longItem && (items < multiprocessors * 16 || locals >= largeLocals);
+    if (item !== null && (long || (item.longest >= fewItemsLong && items <= multiprocessors * 4)))
       return this.#sharedWorks(index, step, count, item);
     const vector = step.kernel.grid.at(-1)?.kind === 'vector';
     const plenty = count / roomyGrain >= multiprocessors * 64;
-    const grain = vector ? (plenty ? roomyGrain : smallGrain) : 1;
+    const grain = vector ? (process.env['GRAIN'] !== undefined ? Number(process.env['GRAIN']) : plenty ? roomyGrain : smallGrain) : 1;
     const teams = Math.ceil(count / grain);
     const shared = locals > 0 && locals <= mostSharedLocals;
     // Blocks enough for all processors first, then larger ones.
@@ -417,33 +424,90 @@ export class CudaExecutable implements Executable {
   // ---- graphs
 
   #runWhole(works: readonly Work[], symbols: ArrayLike<number>): void {
-    const { driver } = this.#context;
     // A graph of one or two kernels saves nothing.
-    if (works.length < 3 || this.#wasted > mostWasted) {
+    if (works.length < leastRecorded || this.#wasted > mostWasted) {
       this.#launchAll(works);
       return;
     }
-    const key = this.#graphKey(works, symbols);
+    let key = this.#graphKey(works, symbols);
     const known = this.#graphs.findIndex((g) => sameNumbers(g.key, key));
     if (known >= 0) {
       const [found] = this.#graphs.splice(known, 1);
       this.#graphs.unshift(found);
       this.#wasted = Math.max(0, this.#wasted - 1);
-      driver.launchGraph(found.graph);
+      this.#replay(found);
       return;
     }
     if (this.#seen === null || !sameNumbers(this.#seen, key)) {
-      this.#seen = key;
       this.#wasted++;
+      if (this.#noteUnstable(works, symbols)) key = this.#graphKey(works, symbols);
+      this.#seen = key;
       this.#launchAll(works);
       return;
     }
-    const launched = driver.statistics.launches;
-    const graph = driver.capture(() => this.#launchStages(works));
-    driver.statistics.launches = launched;
-    this.#graphs.unshift({ key, graph });
-    if (this.#graphs.length > keptGraphs) driver.destroyGraph(this.#graphs.pop()!.graph);
-    driver.launchGraph(graph);
+    const recorded = this.#record(works, key);
+    this.#graphs.unshift(recorded);
+    if (this.#graphs.length > keptGraphs) this.#destroy(this.#graphs.pop()!);
+    this.#replay(recorded);
+  }
+
+  /** Products whose addresses are others than last time are left out of graphs; true if there are new ones. */
+  #noteUnstable(works: readonly Work[], symbols: ArrayLike<number>): boolean {
+    const last = this.#lastAddresses;
+    const now = new Map<number, readonly number[]>();
+    let found = false;
+    for (const work of works) {
+      const { index } = work;
+      if (!this.#takesCublas(work)) continue;
+      const addresses = [this.#word(index, 0), this.#word(index, 1), this.#word(index, 2)];
+      now.set(index, addresses);
+      const before = last.get(index);
+      // A size that changed moves everything once: that says nothing.
+      if (before === undefined || symbols.length > 0 || sameNumbers(before, addresses)) continue;
+      found ||= !this.#unstable.has(index);
+      this.#unstable.add(index);
+    }
+    this.#lastAddresses = now;
+    return found;
+  }
+
+  /** Graphs of the works between unstable products. */
+  #record(works: readonly Work[], key: readonly number[]): RecordedGraph {
+    const { driver } = this.#context;
+    const parts: (number | readonly Work[])[] = [];
+    let run: Work[] = [];
+    const close = (): void => {
+      const some = run;
+      run = [];
+      if (some.length === 0) return;
+      if (some.length < leastRecorded) {
+        parts.push(some);
+        return;
+      }
+      const launched = driver.statistics.launches;
+      parts.push(driver.capture(() => this.#launchStages(some)));
+      driver.statistics.launches = launched;
+    };
+    for (const work of works) {
+      if (!this.#unstable.has(work.index)) run.push(work);
+      else {
+        close();
+        parts.push([work]);
+      }
+    }
+    close();
+    return { key, parts };
+  }
+
+  #replay({ parts }: RecordedGraph): void {
+    for (const part of parts) {
+      if (typeof part === 'number') this.#context.driver.launchGraph(part);
+      else this.#launchAll(part);
+    }
+  }
+
+  #destroy({ parts }: RecordedGraph): void {
+    for (const part of parts) if (typeof part === 'number') this.#context.driver.destroyGraph(part);
   }
 
   /** Launches for a graph: what a stage's kernels do at once is the card's business. */
@@ -468,13 +532,13 @@ export class CudaExecutable implements Executable {
   /** What a graph has in it besides the words: addresses that cuBLAS was given, grids, the precision of products. */
   #graphKey(works: readonly Work[], symbols: ArrayLike<number>): number[] {
     const key: number[] = [matmulSettings.allowTf32 ? 1 : 0, ...Array.from(symbols)];
-    for (const { index, product } of works)
-      if (product !== null && product.gemm !== null) for (let at = 0; at < 3; at++) key.push(this.#word(index, at));
+    for (const work of works)
+      if (this.#takesCublas(work) && !this.#unstable.has(work.index)) for (let at = 0; at < 3; at++) key.push(this.#word(work.index, at));
     return key;
   }
 
   #dropGraphs(): void {
-    for (const { graph } of this.#graphs) this.#context.driver.destroyGraph(graph);
+    for (const graph of this.#graphs) this.#destroy(graph);
     this.#graphs = [];
     this.#seen = null;
   }

@@ -2,11 +2,12 @@
  * The allow-list: every name that a file may use, and what it is here. PyTorch's list of `weights_only=True`
  * (`_get_allowed_globals` in torch/_weights_only_unpickler.py); names for which there is nothing here are errors that say so.
  */
+
+import { Tape } from '../../autograd/tape.ts';
 import { DType, dtypeByName, uint8 } from '../../dtype/dtype.ts';
 import { Parameter } from '../../nn/parameter.ts';
 import { Tensor } from '../../ops/methods.ts';
 import { makeView } from '../../shape/view.ts';
-import { Tape } from '../../autograd/tape.ts';
 import { Tensor as CoreTensor } from '../../tensor/tensor.ts';
 import { UnpicklingError, unsupportedGlobal } from './errors.ts';
 import { Callable, type MadeList, typeName } from './unpickle.ts';
@@ -117,7 +118,10 @@ function rebuildTensorV2([memory, offset, size, stride, requires_grad, , metadat
   return requiring(withBits(tensorOver(memory, null, offset, size, stride), metadata), requires_grad);
 }
 function rebuildTensorV3([memory, offset, size, stride, requires_grad, , dtype, metadata]: readonly unknown[]): Tensor {
-  if (!isDType(dtype)) throw new UnpicklingError(`a tensor of ${dtype instanceof PythonName ? dtype.path : typeName(dtype)}, which torch-magpie does not have`);
+  if (!isDType(dtype))
+    throw new UnpicklingError(
+      `a tensor of ${dtype instanceof PythonName ? dtype.path : typeName(dtype)}, which torch-magpie does not have`,
+    );
   return requiring(withBits(tensorOver(memory, dtype, offset, size, stride), metadata), requires_grad);
 }
 function rebuildParameter([data, requires_grad]: readonly unknown[]): Tensor {
@@ -143,7 +147,10 @@ function rebuildSparse([layout, data]: readonly unknown[]): SparseTensor {
   const at = indices.detach().numpy() as BigInt64Array;
   at.forEach((index, i) => {
     const dim = Math.floor(i / nnz);
-    need(index >= 0n && index < BigInt(shape[dim]), `size is inconsistent with indices: for dim ${dim}, size is ${shape[dim]} but found index ${index}`);
+    need(
+      index >= 0n && index < BigInt(shape[dim]),
+      `size is inconsistent with indices: for dim ${dim}, size is ${shape[dim]} but found index ${index}`,
+    );
   });
   return new SparseTensor(indices, values, shape, coalesced === true);
 }
@@ -206,9 +213,11 @@ function layoutOf([name]: readonly unknown[]): string {
 }
 const isDType = (x: unknown): x is DType => x instanceof DType;
 
-const lacking = (what: string): Callable['call'] => () => {
-  throw new UnpicklingError(`${what}, which torch-magpie does not have`);
-};
+const lacking =
+  (what: string): Callable['call'] =>
+  () => {
+    throw new UnpicklingError(`${what}, which torch-magpie does not have`);
+  };
 
 const functions: Readonly<Record<string, Callable['call']>> = {
   'collections.OrderedDict': mapping('OrderedDict'),
@@ -268,7 +277,8 @@ function known(path: string): unknown {
 
 /** What a name is with `weights_only=True`. */
 export function findAllowed(module: string, name: string): unknown {
-  if (blocked.has(module)) throw new UnpicklingError(`Trying to load unsupported GLOBAL ${module}.${name} whose module ${module} is blocked.`);
+  if (blocked.has(module))
+    throw new UnpicklingError(`Trying to load unsupported GLOBAL ${module}.${name} whose module ${module} is blocked.`);
   const found = known(`${module}.${name}`);
   if (found === undefined) throw unsupportedGlobal(`${module}.${name}`);
   return found;

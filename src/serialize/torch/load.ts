@@ -48,7 +48,8 @@ export function load<T = unknown>(f: string | URL | Uint8Array | ArrayBuffer, op
       closeSync(descriptor);
     }
   }
-  const bytes = f instanceof Uint8Array ? f : new Uint8Array(f);
+  // A plain Uint8Array: a Buffer's slice would not be a copy.
+  const bytes = f instanceof Uint8Array ? new Uint8Array(f.buffer, f.byteOffset, f.byteLength) : new Uint8Array(f);
   const source: ByteSource = { size: bytes.byteLength, read: (offset, length) => bytes.subarray(offset, offset + length) };
   return read(source, options, null) as T;
 }
@@ -125,8 +126,10 @@ function readLegacy(source: ByteSource, find: Find, options: LoadOptions): unkno
   const start = cursor.position;
   const wanted = new Map<string, { readonly type: StorageType; readonly numel: number }>();
   // First time: only to know which storages there are, and where the memory begins.
+  const classes = find === findInert;
   unpickle(cursor, {
     find: withoutTensors(find),
+    classes,
     persistent: (id) => {
       const { type, key, numel } = storageId(id);
       if (!wanted.has(key)) wanted.set(key, { type, numel });
@@ -163,7 +166,7 @@ function readLegacy(source: ByteSource, find: Find, options: LoadOptions): unkno
     if (part.offset + part.size > numel) throw new Error(`storage view of ${part.size} elements from ${part.offset} on in one of ${numel}`);
     return memoryOf(type.dtype, part.size * dtype.itemsize, part.offset * dtype.itemsize, whole);
   };
-  return unpickle(new Cursor(source, start), { find, persistent, leaf: storageAsTensor });
+  return unpickle(new Cursor(source, start), { find, persistent, classes, leaf: storageAsTensor });
 }
 
 function eof(missing: number): never {
@@ -197,7 +200,13 @@ function storageId(id: unknown): StorageId {
   if (typeof key !== 'string' && !isCount(key)) throw new UnpicklingError(`a storage whose key is ${typeName(key)}`);
   const piece = Array.isArray(part) ? (part as unknown[]) : null;
   if (piece !== null && !(isCount(piece[1]) && isCount(piece[2]))) throw new UnpicklingError('a storage view without an offset or a size');
-  return { type, key: String(key), location, numel, part: piece === null ? null : { offset: piece[1] as number, size: piece[2] as number } };
+  return {
+    type,
+    key: String(key),
+    location,
+    numel,
+    part: piece === null ? null : { offset: piece[1] as number, size: piece[2] as number },
+  };
 }
 
 function memoryOf(dtype: DType | null, nbytes: number, byteOffset: number, make: (dtype: DType) => Tensor): StoredMemory {
@@ -272,7 +281,8 @@ function openFile(f: string | URL): number {
 function fileSource(descriptor: number): ByteSource {
   const size = fstatSync(descriptor).size;
   const read = (offset: number, length: number): Uint8Array => {
-    const bytes = new Uint8Array(length);
+    // Not zeroed first: all of it is read, or this throws.
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
     let done = 0;
     while (done < length) {
       const count = readSync(descriptor, bytes, done, Math.min(length - done, 1 << 30), offset + done);

@@ -30,7 +30,7 @@ export interface SaveOptions {
 /** Writes a value to a file; without a file, returns the bytes. */
 export function save(obj: unknown, f: string | URL, options?: SaveOptions): void;
 export function save(obj: unknown, f?: null, options?: SaveOptions): Uint8Array;
-export function save(obj: unknown, f: string | URL | null = null, options: SaveOptions = {}): Uint8Array | void {
+export function save(obj: unknown, f: string | URL | null = null, options: SaveOptions = {}): Uint8Array | undefined {
   const write = options._use_new_zipfile_serialization === false ? writeLegacy : writeZip;
   if (f === null) {
     const chunks: Uint8Array[] = [];
@@ -52,6 +52,7 @@ export function save(obj: unknown, f: string | URL | null = null, options: SaveO
     rmSync(partial, { force: true });
     throw error;
   }
+  return undefined;
 }
 
 /** PyTorch names the archive's folder after the file. */
@@ -74,7 +75,13 @@ function writeZip(obj: unknown, folder: string, write: Write): void {
   for (const { key, storage } of storages.all()) add(`data/${key}`, bytesOf(storage));
   add('version', '3\n');
   // Forty digits that tell contents apart; PyTorch hashes names and checksums here and only logs the result.
-  add('.data/serialization_id', checksums.reduce((h, c) => (h * 1000003n + BigInt(c)) % 10n ** 40n, 1n).toString().padStart(40, '0'));
+  add(
+    '.data/serialization_id',
+    checksums
+      .reduce((h, c) => (h * 1000003n + BigInt(c)) % 10n ** 40n, 1n)
+      .toString()
+      .padStart(40, '0'),
+  );
   zip.finish();
 }
 
@@ -123,6 +130,10 @@ class Storages {
     } else if (saved.dtype !== dtype && (typeOf(saved.dtype) !== null || typeOf(dtype) !== null))
       throw new Error('Cannot save multiple tensors or storages that view the same data as different types');
     const name = typeOf(dtype);
+    if (name === null && this.format === 'legacy')
+      throw new PicklingError(
+        `cannot write a tensor of ${dtype} with _use_new_zipfile_serialization=False: the legacy format has no storage for it`,
+      );
     const type = name === null ? Form.name('torch.storage', 'UntypedStorage') : Form.name('torch', name);
     const location = t.device === 'cuda' ? 'cuda:0' : 'cpu';
     const id = ['storage', type, saved.key, location, storage.nbytes() / untypedSize(dtype)];

@@ -34,6 +34,8 @@ export interface UnpickleOptions {
   readonly find: (module: string, name: string) => unknown;
   /** The storage that an id names. */
   readonly persistent: (id: unknown) => unknown;
+  /** Old files of whole modules name each class with its source (`('module', class, file, source)`): taken for the class. */
+  readonly classes?: boolean;
   /** What a value other than a container becomes for the user. */
   readonly leaf?: (x: unknown) => unknown;
 }
@@ -84,77 +86,108 @@ class Machine implements MadeList {
 
       // Constants
       case 0x4e: // NONE
-        return this.#push(null);
+        this.#push(null);
+        return;
       case 0x88: // NEWTRUE
-        return this.#push(true);
+        this.#push(true);
+        return;
       case 0x89: // NEWFALSE
-        return this.#push(false);
+        this.#push(false);
+        return;
       case 0x4b: // BININT1
-        return this.#push(c.byte());
+        this.#push(c.byte());
+        return;
       case 0x4d: // BININT2
-        return this.#push(c.uint16());
+        this.#push(c.uint16());
+        return;
       case 0x4a: // BININT
-        return this.#push(c.int32());
+        this.#push(c.int32());
+        return;
       case 0x8a: // LONG1
-        return this.#push(decodeInteger(c.read(c.byte())));
+        this.#push(decodeInteger(c.read(c.byte())));
+        return;
       case 0x8b: // LONG4
-        return this.#push(decodeInteger(c.read(c.uint32())));
+        this.#push(decodeInteger(c.read(c.uint32())));
+        return;
       case 0x47: {
         // BINFLOAT, big endian
         const b = c.read(8);
-        return this.#push(new DataView(b.buffer, b.byteOffset, 8).getFloat64(0));
+        this.#push(new DataView(b.buffer, b.byteOffset, 8).getFloat64(0));
+        return;
       }
       case 0x8c: // SHORT_BINUNICODE
-        return this.#push(decodeText(c.read(c.byte())));
+        this.#push(decodeText(c.read(c.byte())));
+        return;
       case 0x58: // BINUNICODE
-        return this.#push(decodeText(c.read(c.uint32())));
+        this.#push(decodeText(c.read(c.uint32())));
+        return;
       case 0x8d: // BINUNICODE8
-        return this.#push(decodeText(c.read(c.uint64())));
+        this.#push(decodeText(c.read(c.uint64())));
+        return;
       case 0x55: // SHORT_BINSTRING: a str of Python 2, read as text as torch.load does
-        return this.#push(decodeText(c.read(c.byte())));
+        this.#push(decodeText(c.read(c.byte())));
+        return;
       case 0x54: // BINSTRING
-        return this.#push(decodeText(c.read(c.uint32())));
+        this.#push(decodeText(c.read(c.uint32())));
+        return;
       case 0x43: // SHORT_BINBYTES
-        return this.#push(c.read(c.byte()).slice());
+        this.#push(c.read(c.byte()).slice());
+        return;
       case 0x42: // BINBYTES
-        return this.#push(c.read(c.uint32()).slice());
+        this.#push(c.read(c.uint32()).slice());
+        return;
       case 0x8e: // BINBYTES8
       case 0x96: // BYTEARRAY8
-        return this.#push(c.read(c.uint64()).slice());
+        this.#push(c.read(c.uint64()).slice());
+        return;
 
       // Containers
       case 0x29: // EMPTY_TUPLE
-        return this.#push(this.#tuple([]));
+        this.#push(this.#tuple([]));
+        return;
       case 0x85: // TUPLE1
-        return this.#push(this.#tuple(this.#popMany(1)));
+        this.#push(this.#tuple(this.#popMany(1)));
+        return;
       case 0x86: // TUPLE2
-        return this.#push(this.#tuple(this.#popMany(2)));
+        this.#push(this.#tuple(this.#popMany(2)));
+        return;
       case 0x87: // TUPLE3
-        return this.#push(this.#tuple(this.#popMany(3)));
+        this.#push(this.#tuple(this.#popMany(3)));
+        return;
       case 0x74: // TUPLE
-        return this.#push(this.#tuple(this.#popMark()));
+        this.#push(this.#tuple(this.#popMark()));
+        return;
       case 0x5d: // EMPTY_LIST
-        return this.#push(this.#made([]));
+        this.#push(this.#made([]));
+        return;
       case 0x6c: // LIST
-        return this.#push(this.#made(this.#popMark()));
+        this.#push(this.#made(this.#popMark()));
+        return;
       case 0x61: // APPEND
-        return this.#append(this.#popMany(1), 'append to');
+        this.#append(this.#popMany(1), 'append to');
+        return;
       case 0x65: // APPENDS
-        return this.#append(this.#popMark(), 'extend');
+        this.#append(this.#popMark(), 'extend');
+        return;
       case 0x7d: // EMPTY_DICT
-        return this.#push(this.#made(new Dict('dict')));
+        this.#push(this.#made(new Dict('dict')));
+        return;
       case 0x64: {
         // DICT
         const items = this.#popMark();
         this.#push(this.#made(new Dict('dict')));
-        return this.#setItems(items, 'DICT');
+        this.#setItems(items, 'DICT');
+        return;
       }
       case 0x73: // SETITEM
-        return this.#setItems(this.#popMany(2), 'SETITEM');
+        this.#setItems(this.#popMany(2), 'SETITEM');
+        return;
       case 0x75: // SETITEMS
-        return this.#setItems(this.#popMark(), 'SETITEMS');
+        this.#setItems(this.#popMark(), 'SETITEMS');
+        return;
       case 0x8f: // EMPTY_SET
-        return this.#push(this.#made(new Set()));
+        this.#push(this.#made(new Set()));
+        return;
       case 0x90: {
         // ADDITEMS
         const items = this.#popMark();
@@ -164,7 +197,8 @@ class Machine implements MadeList {
         return;
       }
       case 0x91: // FROZENSET
-        return this.#push(this.#made(new Set(this.#popMark().map((x) => this.#hashable(x)))));
+        this.#push(this.#made(new Set(this.#popMark().map((x) => this.#hashable(x)))));
+        return;
 
       // Stack and memo
       case 0x28: // MARK
@@ -179,11 +213,14 @@ class Machine implements MadeList {
         this.#popMark();
         return;
       case 0x32: // DUP
-        return this.#push(this.#top());
+        this.#push(this.#top());
+        return;
       case 0x68: // BINGET
-        return this.#get(c.byte());
+        this.#get(c.byte());
+        return;
       case 0x6a: // LONG_BINGET
-        return this.#get(c.uint32());
+        this.#get(c.uint32());
+        return;
       case 0x71: // BINPUT
         this.#memo.set(c.byte(), this.#top());
         return;
@@ -198,36 +235,43 @@ class Machine implements MadeList {
       case 0x63: {
         // GLOBAL
         const module = c.line();
-        return this.#push(this.#find(module, c.line()));
+        this.#push(this.#find(module, c.line()));
+        return;
       }
       case 0x93: {
         // STACK_GLOBAL
         const [module, name] = this.#popMany(2);
         if (typeof module !== 'string' || typeof name !== 'string') throw new UnpicklingError('STACK_GLOBAL requires str');
-        return this.#push(this.#find(module, name));
+        this.#push(this.#find(module, name));
+        return;
       }
       case 0x51: // BINPERSID
-        return this.#push(this.#persistent(this.#pop()));
+        this.#push(this.#persistent(this.#pop()));
+        return;
       case 0x52: {
         // REDUCE
         const [callable, args] = this.#popMany(2);
         if (!(callable instanceof Callable))
           throw new UnpicklingError(`Trying to call reduce for unrecognized function ${describe(callable)}`);
-        return this.#push(callable.call(this.#arguments(args), this));
+        this.#push(callable.call(this.#arguments(args), this));
+        return;
       }
       case 0x81: {
         // NEWOBJ
         const [type, args] = this.#popMany(2);
-        return this.#push(this.#construct(type, args));
+        this.#push(this.#construct(type, args));
+        return;
       }
       case 0x92: {
         // NEWOBJ_EX
         const [type, args, named] = this.#popMany(3);
         if (!(named instanceof Dict) || named.map.size > 0) throw new UnpicklingError(`Unsupported operand ${op}`);
-        return this.#push(this.#construct(type, args));
+        this.#push(this.#construct(type, args));
+        return;
       }
       case 0x62: // BUILD
-        return this.#build(this.#pop());
+        this.#build(this.#pop());
+        return;
       default:
         throw new UnpicklingError(`Unsupported operand ${op}`);
     }
@@ -312,6 +356,7 @@ class Machine implements MadeList {
   #persistent(id: unknown): unknown {
     if (!(Array.isArray(id) && this.tuples.has(id)) && !Number.isInteger(id))
       throw new UnpicklingError(`persistent_load id must be tuple or int, but got ${typeName(id)}`);
+    if (this.#options.classes === true && Array.isArray(id) && id[0] === 'module') return id[1];
     if (Array.isArray(id) && id.length > 0 && id[0] !== 'storage')
       throw new UnpicklingError(`Only persistent_load of storage is allowed, but got ${typeName(id[0])}`);
     return this.#options.persistent(id);

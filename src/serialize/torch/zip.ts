@@ -44,6 +44,10 @@ export class ZipReader {
     this.#budget = source.size * (deflated ? 1032 : 1);
   }
 
+  /** Names below the folder, in the order of the directory. */
+  names(): string[] {
+    return [...this.#records.keys()].filter((name) => name.startsWith(`${this.folder}/`)).map((name) => name.slice(this.folder.length + 1));
+  }
   has(name: string): boolean {
     return this.#records.has(`${this.folder}/${name}`);
   }

@@ -1,0 +1,75 @@
+/** https://docs.pytorch.org/docs/stable/distributions.html#negativebinomial */
+import { no_grad } from '../autograd/modes.ts';
+import { bindConstructor, type ConstructorArguments } from '../nn/arguments.ts';
+import { functional, type Tensor, torchFunctions as torch } from '../ops/methods.ts';
+import * as constraints from './constraints.ts';
+import { Distribution } from './distribution.ts';
+import { Gamma } from './gamma.ts';
+import { givenWithCount, type ProbsLogits } from './probs-or-logits.ts';
+import { logits_to_probs, type Parameter, probs_to_logits, type Size } from './utils.ts';
+
+interface NegativeBinomialArguments extends ProbsLogits {
+  readonly total_count: Parameter;
+}
+export class NegativeBinomial extends Distribution {
+  static override readonly arg_constraints = {
+    total_count: constraints.greater_than_eq(0),
+    probs: constraints.half_open_interval(0, 1),
+    logits: constraints.real,
+  };
+  static override readonly support = constraints.nonnegative_integer;
+  protected static override readonly lazyParameters = ['probs', 'logits'];
+  readonly total_count: Tensor;
+  protected readonly given: 'probs' | 'logits';
+
+  constructor(...args: ConstructorArguments<NegativeBinomialArguments, ['total_count', 'probs', 'logits', 'validate_args']>) {
+    const order = ['total_count', 'probs', 'logits', 'validate_args'] as const;
+    const a = bindConstructor<NegativeBinomialArguments>(
+      'NegativeBinomial',
+      order,
+      { probs: null, logits: null, validate_args: null },
+      args,
+    );
+    const { name, value, count } = givenWithCount(a.total_count, a.probs, a.logits);
+    super(value.shape, [], a);
+    this.given = name;
+    this.total_count = count;
+    this.own(name, value);
+    this.validateArguments();
+  }
+  get probs(): Tensor {
+    return this.remember('probs', () => logits_to_probs(this.logits, true));
+  }
+  get logits(): Tensor {
+    return this.remember('logits', () => probs_to_logits(this.probs, true));
+  }
+  get param_shape(): number[] {
+    return this.param.shape;
+  }
+  /** What was given. */
+  protected get param(): Tensor {
+    return this[this.given];
+  }
+  override get mean(): Tensor {
+    return this.total_count.mul(this.logits.exp());
+  }
+  override get mode(): Tensor {
+    return this.total_count.sub(1).mul(this.logits.exp()).floor().clamp(0);
+  }
+  override get variance(): Tensor {
+    return this.mean.div(torch.sigmoid(this.logits.neg()));
+  }
+  override sample(sample_shape: Size = []): Tensor {
+    return no_grad(() => {
+      const gamma = new Gamma(this.total_count, this.logits.neg().exp(), { validate_args: false });
+      return torch.poisson(gamma.sample(sample_shape));
+    });
+  }
+  override log_prob(value: Tensor): Tensor {
+    this.validateSample(value);
+    const { total_count: n, logits } = this;
+    const unnormalized = n.mul(functional.logsigmoid(logits.neg())).add(value.mul(functional.logsigmoid(logits)));
+    const normalizer = n.add(value).lgamma().neg().add(value.add(1).lgamma()).add(n.lgamma());
+    return unnormalized.sub(normalizer.masked_fill(n.add(value).eq(0), 0));
+  }
+}
