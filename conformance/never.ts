@@ -49,9 +49,10 @@ export const neverRules: readonly NeverRule[] = [
     reason: 'no DLPack and no mmap in JavaScript; default tensor types are deprecated',
   },
   { namespaces: ['torch'], names: /^(dsmm|hsmm|saddmm|smm|hspmm|spmm|sspaddmm)$/, reason: 'legacy sparse names' },
+  { namespaces: ['Tensor'], names: /^(resize|resize_as)$/, reason: 'deprecated in PyTorch: resize_, resize_as_' },
   {
-    namespaces: ['Tensor'],
-    names: /^(align_as|align_to|names|name|has_names|refine_names|rename|rename_)$/,
+    namespaces: ['torch', 'Tensor'],
+    names: /^(align_tensors|align_as|align_to|names|name|has_names|refine_names|rename|rename_)$/,
     reason: 'named tensors: a prototype that PyTorch does not develop further',
   },
   {

@@ -6,11 +6,12 @@ export interface CompactReport {
   /** `passed/total` by operator, module or program name. */
   readonly operators: Readonly<Record<string, string>>;
   readonly modules: Readonly<Record<string, string>>;
+  readonly programs: Readonly<Record<string, string>>;
   readonly lines: readonly string[];
 }
 
 export function compactReport(report: Report): CompactReport {
   const counts = (outcomes: Report['operators']): Record<string, string> =>
     Object.fromEntries([...summarize(outcomes)].map(([name, { passed, total }]) => [name, `${passed}/${total}`]));
-  return { device: report.device, operators: counts(report.operators), modules: counts(report.modules), lines: report.lines };
+  return { device: report.device, operators: counts(report.operators), modules: counts(report.modules), programs: counts(report.programs), lines: report.lines };
 }
