@@ -7,7 +7,11 @@ import ts from 'typescript';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const output = join(root, '.carry');
 rmSync(join(output, 'dist'), { recursive: true, force: true });
-const { options } = ts.parseJsonConfigFileContent(ts.readConfigFile(join(root, 'tsconfig.build.json'), ts.sys.readFile).config, ts.sys, root);
+const { options } = ts.parseJsonConfigFileContent(
+  ts.readConfigFile(join(root, 'tsconfig.build.json'), ts.sys.readFile).config,
+  ts.sys,
+  root,
+);
 const compilerOptions = { ...options, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, sourceMap: false };
 for (const entry of readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })) {
   if (!entry.isFile() || !/\.ts$/.test(entry.name) || /\.(test|d)\.ts$/.test(entry.name)) continue;

@@ -1,4 +1,4 @@
-"""Records distributions from PyTorch: python scripts/record-distributions.py > src/distributions/distributions.fixture.json (with torch 2.11)."""
+"""Records distributions from PyTorch: python scripts/record-distributions.py (from the repository's root, with torch 2.11)."""
 import torch, json, math, warnings
 warnings.simplefilter('ignore')
 import torch.distributions as D
@@ -128,4 +128,4 @@ X=torch.tensor([[.3,-.7,1.2],[.1,.4,-2.]],dtype=torch.float64)
 import torch.distributions.transforms as TR
 for n,t,x in [("ExpTransform",TR.ExpTransform(),X),("SigmoidTransform",TR.SigmoidTransform(),X),("TanhTransform",TR.TanhTransform(),X),("SoftplusTransform",TR.SoftplusTransform(),X),("StickBreakingTransform",TR.StickBreakingTransform(),X),("CorrCholeskyTransform",TR.CorrCholeskyTransform(),X)]:
     y=t(x); tr.append({"name":n,"x":enc(x),"y":enc(y),"back":enc(t.inv(y)),"log":enc(t.log_abs_det_jacobian(x,y))})
-json.dump({"cases":out,"kl":kls,"errors":errs,"transforms":tr},open('/work/main/src/distributions/distributions.fixture.json','w'))
+json.dump({"cases":out,"kl":kls,"errors":errs,"transforms":tr},open('src/distributions/distributions.fixture.json','w'))

@@ -17,6 +17,11 @@ describe('what a PyTorch user expects to find', () => {
     ).toBe('torch.return_types.max(\nvalues=tensor([3., 4.]),\nindices=tensor([1, 0]))');
   });
 
+  test('one number in a text is the number; a complex one prints as a tensor', () => {
+    expect(`${torch.tensor([2.5])}`).toBe('2.5');
+    expect(`${torch.complex(torch.tensor(1), torch.tensor(2))}`).toBe('tensor(1.+2.j)');
+  });
+
   test('a tensor in JSON is its numbers', () => {
     expect(
       JSON.stringify({

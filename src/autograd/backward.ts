@@ -125,7 +125,9 @@ function reachable(roots: readonly Edge[], stops: ReadonlySet<Edge> | null, walk
     calls.push(edge.arrivals!);
     if (stops?.has(edge)) continue;
     const { targets } = edge;
-    for (let i = 0; i < targets.length; i++) if (targets[i] !== null) visit(targets[i]!.edge);
+    // Of the leaves the last is the newest (a bias comes after its weight), and is to be met first.
+    for (let i = targets.length - 1; i >= 0; i--) if (targets[i] !== null && targets[i]!.edge.leaf !== null) visit(targets[i]!.edge);
+    for (let i = 0; i < targets.length; i++) if (targets[i] !== null && targets[i]!.edge.leaf === null) visit(targets[i]!.edge);
   }
   newestFirst(calls);
   newestFirst(leaves);

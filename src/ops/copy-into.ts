@@ -4,6 +4,7 @@ import type { Operator } from '../graph/operator.ts';
 import { full } from '../graph/prim.ts';
 import { sumToShape } from '../graph/vjp.ts';
 import { broadcastShapes } from '../shape/view.ts';
+import { refuseOverlapWith } from '../tensor/overlap.ts';
 import { record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { assign, writeInto } from '../tensor/write.ts';
@@ -18,6 +19,7 @@ const overwriteOperator: Operator<null> = {
 
 export function copyInto(self: Tensor, value: Tensor): Tensor {
   if (broadcastShapes(self.view_.shape, value.view_.shape) === null) throw sizeMismatch(self.view_.shape, value.view_.shape);
+  refuseOverlapWith(self, [value]);
   const here = toTensor(value, { dtype: self.dtype, device: self.device });
   const fits =
     here.view_.shape.length <= self.ndim && broadcastShapes(self.view_.shape, here.view_.shape)!.join() === self.view_.shape.join();

@@ -4,6 +4,7 @@
  */
 
 import { modes } from '../autograd/modes.ts';
+import { writingOut } from '../tensor/overlap.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { writeInto, writeOut } from '../tensor/write.ts';
 import { type Binding, type BoundArguments, bindArguments, bindingOf } from './bind.ts';
@@ -139,7 +140,7 @@ function callWithOut(name: string, dispatch: (args: readonly unknown[]) => unkno
     throw new Error(
       `${name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.`,
     );
-  const made = dispatch(rest);
+  const made = writingOut(targets as Tensor[], () => dispatch(rest));
   const results = (Array.isArray(made) ? made : [made]) as Tensor[];
   if (results.length !== targets.length)
     throw new TypeError(`${name}(): argument 'out' must be a list of ${results.length} tensors, not ${targets.length}`);

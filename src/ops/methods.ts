@@ -392,7 +392,7 @@ Object.defineProperty(Tensor.prototype, Symbol.iterator, {
 });
 Object.defineProperty(Tensor.prototype, Symbol.toPrimitive, {
   value(this: Tensor, hint: string) {
-    if (hint === 'string') return this.view_.numel === 1 ? String(item(this)) : describe(this);
+    if (hint === 'string') return this.view_.numel === 1 && !this.dtype.is_complex ? String(item(this)) : describe(this);
     throw new TypeError(
       'unsupported operand: JavaScript operators do not work on a Tensor; use its methods: a.add(b), a.mul(b), a.lt(b), a.item()',
     );

@@ -14,6 +14,7 @@ import * as dims from '../shape/dim.ts';
 import { elementwiseStrides, makeView, type View } from '../shape/view.ts';
 import { Trie } from '../util/trie.ts';
 import { engineOf } from './devices.ts';
+import { refuseOverlap } from './overlap.ts';
 import { currentPlace, currentScope, noteResult, writeTarget } from './scope.ts';
 import { Storage, Tensor } from './tensor.ts';
 
@@ -60,6 +61,7 @@ export interface CallOptions {
 
 /** Records a call and returns its outputs. */
 export function record(operator: Operator, inputs: readonly Tensor[], options: CallOptions = {}): Tensor[] {
+  if (operator.layout === 'elementwise') refuseOverlap(inputs);
   const recording = modes.grad && !modes.inference;
   let needs = 0;
   // A call with more inputs than bits wants all gradients or none.

@@ -7,7 +7,15 @@
  * the slots that does `M`. The numbers stay the same to the last bit. Loops that only store (element-wise passes over a row) are shared by
  * giving each team its own iterations. All else is computed by every team alike.
  */
-import { nestedBodies, type Register, usedRegisters, definedRegister, type StatementOf, type VectorKernel, type VectorStatement } from '../../kernel/vector-ir.ts';
+import {
+  definedRegister,
+  nestedBodies,
+  type Register,
+  type StatementOf,
+  usedRegisters,
+  type VectorKernel,
+  type VectorStatement,
+} from '../../kernel/vector-ir.ts';
 
 type Loop = StatementOf<'loop'>;
 
@@ -42,6 +50,9 @@ export interface SharedItem {
   /** Steps of sixteen elements in the longest part that is shared. */
   readonly longest: number;
 }
+
+/** Registers of an iteration that are kept: two iterations must fit the window through which they are merged. */
+export const mostCells = 64;
 
 /** Every statement, nested ones included. */
 function* statements(body: readonly VectorStatement[]): Generator<VectorStatement> {
@@ -105,7 +116,12 @@ function foldOf(loop: Loop): Fold | null {
   }
 }
 
-function foldPoint({ body, counter }: Loop): { readonly cellsBody: readonly VectorStatement[]; readonly merge: readonly VectorStatement[]; readonly cells: readonly Register[]; readonly totals: readonly Register[] } | null {
+function foldPoint({ body, counter }: Loop): {
+  readonly cellsBody: readonly VectorStatement[];
+  readonly merge: readonly VectorStatement[];
+  readonly cells: readonly Register[];
+  readonly totals: readonly Register[];
+} | null {
   let start = body.length;
   while (start > 0 && ['vector', 'assign', 'cast'].includes(body[start - 1].kind)) start--;
   const merge = body.slice(start);
@@ -173,7 +189,7 @@ export function findSharedItem(kernel: VectorKernel): SharedItem | null {
       }
     } else if (s.kind === 'loop') {
       const fold = foldOf(s);
-      if (fold !== null && fold.iterations > 1) {
+      if (fold !== null && fold.iterations > 1 && fold.cells.length <= mostCells) {
         folds.set(s, fold);
         longest = Math.max(longest, fold.iterations * 16);
       }

@@ -21,13 +21,17 @@ import {
   type VectorType,
 } from '../../kernel/vector-ir.ts';
 import type { Dialect } from './dialect.ts';
-import { type Fold, hasStore, type SharedItem } from './folds.ts';
+import { type Fold, hasStore, mostCells, type SharedItem } from './folds.ts';
 
 const prefixes = { f32: 's', f64: 'd', i32: 'w', i64: 'q', mask: 'k', index: 'r' } as const;
 const nameOf = (r: Register): string => `${prefixes[r.type]}${r.id}`;
 const integer = (value: number | bigint): string => {
   const text = String(value);
-  return Math.abs(Number(value)) < 2 ** 31 ? text : value < 0 && BigInt(value) === -(2n ** 63n) ? '(-9223372036854775807LL - 1)' : `${text}LL`;
+  return Math.abs(Number(value)) < 2 ** 31
+    ? text
+    : value < 0 && BigInt(value) === -(2n ** 63n)
+      ? '(-9223372036854775807LL - 1)'
+      : `${text}LL`;
 };
 const operand = (o: IndexOperand): string => (typeof o === 'number' ? integer(o) : nameOf(o));
 
@@ -49,7 +53,7 @@ export function renderKernel(kernel: VectorKernel, dialect: Dialect, name: strin
 
 /** Cells lie in slots, a word for each lane; so many bytes of them are held close while they are merged. */
 const cellBytes = 16 * 8;
-const windowBytes = 16 * 1024;
+const windowBytes = 2 * mostCells * cellBytes;
 const slotBytesOf = (fold: Fold): number => fold.cells.length * cellBytes;
 /** Bytes of slots an item: of the folds that do not fit the window, one after the other. */
 export const slotBytes = (item: SharedItem, ahead: boolean): number =>
@@ -141,7 +145,8 @@ class Renderer {
     for (const s of body) {
       if (item.containers.has(s) && (s.kind === 'loop' || s.kind === 'if')) {
         // All threads of the block go the same way.
-        if (s.kind === 'loop') this.#put(`if (${operand(s.from)} < ${operand(s.to)}) { const i64 ${nameOf(s.counter)} = ${operand(s.from)};`);
+        if (s.kind === 'loop')
+          this.#put(`if (${operand(s.from)} < ${operand(s.to)}) { const i64 ${nameOf(s.counter)} = ${operand(s.from)};`);
         else this.#put(`if (${operand(s.a)} ${comparisons[s.op]} ${operand(s.b)}) {`);
         this.#shared(s.kind === 'loop' ? s.body : s.then, sharing);
         this.#put('}');
@@ -186,7 +191,9 @@ class Renderer {
       this.#block(before);
     }
     fold.cells.forEach((cell, c) => {
-      this.#put(`*(${this.#dialect.types[cell.type]}*)(${slots} + (it * ${fold.cells.length} + ${c}) * ${cellBytes} + L * 8) = ${nameOf(cell)};`);
+      this.#put(
+        `*(${this.#dialect.types[cell.type]}*)(${slots} + (it * ${fold.cells.length} + ${c}) * ${cellBytes} + L * 8) = ${nameOf(cell)};`,
+      );
     });
     this.#indent = outer;
     this.#put('}');
@@ -475,7 +482,8 @@ class Renderer {
 }
 
 /** The same place but for a constant: different elements. Other places cannot be told apart. */
-const apart = (a: Address, b: Address): boolean => a.base === b.base && a.index === b.index && a.scale === b.scale && a.displacement !== b.displacement;
+const apart = (a: Address, b: Address): boolean =>
+  a.base === b.base && a.index === b.index && a.scale === b.scale && a.displacement !== b.displacement;
 
 function unrollOf(body: readonly VectorStatement[]): number {
   if (body.some((s) => s.kind === 'loop' || s.kind === 'if' || s.kind === 'store' || s.kind === 'scatter')) return 1;
@@ -573,7 +581,18 @@ function indexText({ op, args }: StatementOf<'index'>): string {
   }
 }
 
-const infix: Partial<Record<ScalarOp, string>> = { add: '+', sub: '-', mul: '*', lt: '<', le: '<=', eq: '==', ne: '!=', and: '&', or: '|', xor: '^' };
+const infix: Partial<Record<ScalarOp, string>> = {
+  add: '+',
+  sub: '-',
+  mul: '*',
+  lt: '<',
+  le: '<=',
+  eq: '==',
+  ne: '!=',
+  and: '&',
+  or: '|',
+  xor: '^',
+};
 
 /** A scalar operation on operands of `type`. What needs more than an operator is a function of the prelude, named after both. */
 function scalarText(op: ScalarOp, type: VectorType, args: readonly string[]): string {

@@ -150,7 +150,12 @@ export const cuda: Dialect = {
   },
   prelude,
   // count: indices of the grid, of which a team takes `grain` at a time.
-  head: (name, begin, end, locals) => `extern "C" __global__ void __launch_bounds__(${mostThreads}) ${name}(const i64* __restrict__ A, i64 count, i64 grain, i64 scratch) {
+  head: (
+    name,
+    begin,
+    end,
+    locals,
+  ) => `extern "C" __global__ void __launch_bounds__(${mostThreads}) ${name}(const i64* __restrict__ A, i64 count, i64 grain, i64 scratch) {
   const int L = threadIdx.x & 15;
   const u32 team = 0xffffu << (threadIdx.x & 16);
   const i64 teams = (i64)gridDim.x * (blockDim.x >> 4);
@@ -166,7 +171,13 @@ ${
 `,
   tail: '    __syncwarp(team);\n  }\n}\n',
   // Shared memory: the window for cells (W), then locals where they fit. Scratch memory of a block: cells that are far (P), then locals.
-  blockHead: (name, begin, end, locals, slots) => `extern "C" __global__ void __launch_bounds__(${mostBlockThreads}) ${name}(const i64* __restrict__ A, i64 count, i64 grain, i64 scratch) {
+  blockHead: (
+    name,
+    begin,
+    end,
+    locals,
+    slots,
+  ) => `extern "C" __global__ void __launch_bounds__(${mostBlockThreads}) ${name}(const i64* __restrict__ A, i64 count, i64 grain, i64 scratch) {
   const int L = threadIdx.x & 15;
   const u32 team = 0xffffu << (threadIdx.x & 16);
   const int G = threadIdx.x >> 4, GS = blockDim.x >> 4;
@@ -178,7 +189,13 @@ ${
     const i64 ${end} = ${begin} + grain < count ? ${begin} + grain : count;
 `,
   blockTail: '    __syncthreads();\n  }\n}\n',
-  aheadHead: (name, begin, end, locals, slots) => `extern "C" __global__ void __launch_bounds__(${mostThreads}) ${name}(const i64* __restrict__ A, i64 count, i64 grain, i64 scratch) {
+  aheadHead: (
+    name,
+    begin,
+    end,
+    locals,
+    slots,
+  ) => `extern "C" __global__ void __launch_bounds__(${mostThreads}) ${name}(const i64* __restrict__ A, i64 count, i64 grain, i64 scratch) {
   const int L = threadIdx.x & 15;
   const i64 G = (i64)blockIdx.x * (blockDim.x >> 4) + (threadIdx.x >> 4), GS = (i64)gridDim.x * (blockDim.x >> 4);
   const u32 team = 0xffffu << (threadIdx.x & 16);

@@ -235,11 +235,13 @@ export function openDriver(index = 0): Driver {
       };
     },
     upload(address, source, bytes) {
-      const code: number = typeof source === 'number' ? b.uploadFrom(address, source, bytes, stream) : b.uploadBytes(address, source, bytes, stream);
+      const code: number =
+        typeof source === 'number' ? b.uploadFrom(address, source, bytes, stream) : b.uploadBytes(address, source, bytes, stream);
       check(code, 'copying to the device');
     },
     download(target, address, bytes) {
-      const code: number = typeof target === 'number' ? b.downloadTo(target, address, bytes, stream) : b.downloadBytes(target, address, bytes, stream);
+      const code: number =
+        typeof target === 'number' ? b.downloadTo(target, address, bytes, stream) : b.downloadBytes(target, address, bytes, stream);
       check(code, 'copying from the device');
     },
     copy: (target, source, bytes) => check(b.copy(target, source, bytes, stream), 'copying on the device'),

@@ -31,8 +31,13 @@ export function libraryFolders(): readonly string[] {
   const folders: string[] = (env['MAGPIE_CUDA_LIBRARIES'] ?? '').split(':');
   for (const root of [env['CUDA_PATH'], env['CUDA_HOME']]) if (root !== undefined) folders.push(join(root, 'lib64'), join(root, 'lib'));
   const toolkits = list('/usr/local').filter((name) => /^cuda(-\d|$)/.test(name));
-  for (const name of toolkits.sort().reverse()) folders.push(join('/usr/local', name, 'lib64'), join('/usr/local', name, 'targets/x86_64-linux/lib'));
-  const roots = [env['VIRTUAL_ENV'] ?? '', ...(env['PATH'] ?? '').split(':').map((p) => resolve(p, '..')), join(env['HOME'] ?? '/', '.local')];
+  for (const name of toolkits.sort().reverse())
+    folders.push(join('/usr/local', name, 'lib64'), join('/usr/local', name, 'targets/x86_64-linux/lib'));
+  const roots = [
+    env['VIRTUAL_ENV'] ?? '',
+    ...(env['PATH'] ?? '').split(':').map((p) => resolve(p, '..')),
+    join(env['HOME'] ?? '/', '.local'),
+  ];
   for (const root of roots.filter((r) => r !== '' && r !== '/')) {
     for (const python of list(join(root, 'lib')).filter((name) => name.startsWith('python3'))) {
       for (const packages of ['site-packages', 'dist-packages']) {
@@ -61,7 +66,10 @@ export function findLibrary(name: string): readonly string[] {
 }
 
 /** Opens the first that loads: wherever it is found, then by these names; the driver, which is the system's own, by name first. */
-export function openLibrary(name: string, sonames: readonly string[] = []): { readonly library: Library; readonly path: string } | { readonly reason: string } {
+export function openLibrary(
+  name: string,
+  sonames: readonly string[] = [],
+): { readonly library: Library; readonly path: string } | { readonly reason: string } {
   const koffi = requireKoffi();
   const reasons: string[] = [];
   for (const path of name === 'libcuda' ? [...sonames, ...findLibrary(name)] : [...findLibrary(name), ...sonames]) {

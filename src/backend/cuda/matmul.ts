@@ -73,7 +73,10 @@ export function planProduct(step: MatmulStep, symbols: ArrayLike<number>): CudaM
   }
   if (sizes.length > mostBatchDims) throw new Error('internal: a product with too many batch dims reached the cuda device');
   const batch = sizes.reduce((p, d) => p * d, 1);
-  const padded = (values: readonly number[], fill: number): number[] => [...new Array<number>(mostBatchDims - values.length).fill(fill), ...values];
+  const padded = (values: readonly number[], fill: number): number[] => [
+    ...new Array<number>(mostBatchDims - values.length).fill(fill),
+    ...values,
+  ];
   const [, d1, d2] = padded(sizes, 1);
   const words = [0, 0, 0, m, n, k, d1, d2];
   for (const o of ['a', 'b', 'c'] as const) words.push(...padded(strides[o], 0), row[o], column[o]);

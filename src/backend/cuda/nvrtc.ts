@@ -45,7 +45,11 @@ function open(): Compiler {
   };
   const [major, minor] = [[0], [0]];
   check(version(major, minor), 'nvrtcVersion');
-  const sized = (query: (program: number, size: number[]) => number, get: (program: number, bytes: Uint8Array) => number, program: number): Uint8Array => {
+  const sized = (
+    query: (program: number, size: number[]) => number,
+    get: (program: number, bytes: Uint8Array) => number,
+    program: number,
+  ): Uint8Array => {
     const size = [0];
     check(query(program, size), 'a size');
     const bytes = new Uint8Array(Number(size[0]));

@@ -263,7 +263,15 @@ export class CudaExecutable implements Executable {
     const kernel = usesOwn ? this.#productKernel(step).handle : 0;
     const parameters = this.#writeParameters(index, 0, 0, 0);
     const stage = this.#plan.stages[index];
-    return [{ index, stage, label: labelOf(step), launch: { kernel, grid: product.grid, threads: mostThreads, sharedBytes: 0, parameters }, product }];
+    return [
+      {
+        index,
+        stage,
+        label: labelOf(step),
+        launch: { kernel, grid: product.grid, threads: mostThreads, sharedBytes: 0, parameters },
+        product,
+      },
+    ];
   }
 
   /** An item shared by a block, when it is long; with few such items, long reductions are computed ahead by the whole card. */
@@ -321,7 +329,7 @@ export class CudaExecutable implements Executable {
       return this.#sharedWorks(index, step, count, item);
     const vector = step.kernel.grid.at(-1)?.kind === 'vector';
     const plenty = count / roomyGrain >= multiprocessors * 64;
-    const grain = vector ? (process.env['GRAIN'] !== undefined ? Number(process.env['GRAIN']) : plenty ? roomyGrain : smallGrain) : 1;
+    const grain = vector ? (plenty ? roomyGrain : smallGrain) : 1;
     const teams = Math.ceil(count / grain);
     const shared = locals > 0 && locals <= mostSharedLocals;
     // Blocks enough for all processors first, then larger ones.
@@ -349,7 +357,12 @@ export class CudaExecutable implements Executable {
     const { address, bytes } = this.#parameters;
     const at = index * parameterBytes;
     const view = new DataView(bytes.buffer, bytes.byteOffset + at, parameterBytes);
-    const values = [this.#device.address + this.#arguments.firstWord[index] * 8, count, grain, this.#scratch + this.#takeScratch(index, scratchBytes)];
+    const values = [
+      this.#device.address + this.#arguments.firstWord[index] * 8,
+      count,
+      grain,
+      this.#scratch + this.#takeScratch(index, scratchBytes),
+    ];
     values.forEach((value, i) => {
       view.setBigUint64(i * 8, BigInt(value), true);
       view.setBigUint64((values.length + i) * 8, BigInt(address + at + i * 8), true);
@@ -381,7 +394,8 @@ export class CudaExecutable implements Executable {
     this.#dropGraphs();
     const { bytes } = this.#parameters;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let i = 0; i < this.#steps.length; i++) view.setBigUint64(i * parameterBytes + 24, BigInt(address + (this.#scratchOffsets[i] ?? 0)), true);
+    for (let i = 0; i < this.#steps.length; i++)
+      view.setBigUint64(i * parameterBytes + 24, BigInt(address + (this.#scratchOffsets[i] ?? 0)), true);
   }
 
   /** Brings the words on the device up to date. */
