@@ -13,5 +13,11 @@ export interface CompactReport {
 export function compactReport(report: Report): CompactReport {
   const counts = (outcomes: Report['operators']): Record<string, string> =>
     Object.fromEntries([...summarize(outcomes)].map(([name, { passed, total }]) => [name, `${passed}/${total}`]));
-  return { device: report.device, operators: counts(report.operators), modules: counts(report.modules), programs: counts(report.programs), lines: report.lines };
+  return {
+    device: report.device,
+    operators: counts(report.operators),
+    modules: counts(report.modules),
+    programs: counts(report.programs),
+    lines: report.lines,
+  };
 }

@@ -21,6 +21,7 @@ import * as distributions from './distributions/index.ts';
 import * as dtypes from './dtype/dtype.ts';
 import { promoteTypes } from './dtype/promotion.ts';
 import * as functional from './func/functional.ts';
+import { checkpoint_sequential } from './nn/checkpoint-sequential.ts';
 import { as_tensor, asarray, from_numpy, frombuffer, getDefaultDevice, setDefaultDevice, tensor } from './ops/creation.ts';
 import { gradcheck, gradgradcheck } from './ops/gradcheck.ts';
 import { aten, fft, linalg, masked, special, Tensor, torchFunctions, windows } from './ops/methods.ts';
@@ -172,7 +173,7 @@ export const torch = {
     inference_mode,
     set_grad_enabled,
   },
-  utils: { checkpoint: { checkpoint }, data },
+  utils: { checkpoint: { checkpoint, checkpoint_sequential }, data },
   /** Computes everything pending, on one device or all. */
   synchronize: (device?: string): void => {
     const engines = device === undefined ? openEngines() : [engineOf(device)];

@@ -51,7 +51,7 @@ export interface SharedItem {
   readonly longest: number;
 }
 
-/** Registers of an iteration that are kept: two iterations must fit the window through which they are merged. */
+/** The most registers of an iteration that are kept: two iterations fit the window through which they are merged. */
 export const mostCells = 64;
 
 /** Every statement, nested ones included. */

@@ -200,56 +200,34 @@ class Renderer {
     if (this.#sharing!.mode === 'block') this.#put(this.#dialect.barrier);
   }
 
-  /** Cells merged in order: by all teams where they are near; far ones by the first team, while the others bring the next piece near. */
+  /** All teams merge all cells in order; what lies far away is brought near piece by piece. */
   #merge(fold: Fold, far: string | null): void {
-    const { barrier, types } = this.#dialect;
-    if (far === null) {
-      this.#mergeLoop(fold, 'W', String(fold.iterations));
-      this.#put(barrier);
-      return;
-    }
+    const { barrier, unroll, types } = this.#dialect;
     const size = slotBytesOf(fold);
-    const piece = Math.floor(windowBytes / 2 / size);
-    const bring = (from: string, who: string, of: string): string =>
-      `for (int w = ${who}; w < n${of} * ${size / 8}; w += ${of === '' ? 'blockDim.x' : 'blockDim.x - 16'}) ` +
-      `((i64*)(W + ((${from} / ${piece}) & 1) * ${piece * size}))[w] = ((i64*)(${far} + ${from} * ${size}))[w];`;
-    const count = (from: string): string => `${fold.iterations} - (${from}) < ${piece} ? (int)(${fold.iterations} - (${from})) : ${piece}`;
     const outer = this.#indent;
-    this.#put(`{ const int n = ${count('0')}; const i64 first = 0; ${bring('first', 'threadIdx.x', '')} }`);
-    this.#put(barrier);
-    this.#put(`for (i64 first = 0; first < ${fold.iterations}; first += ${piece}) {`);
-    this.#indent += '  ';
-    this.#put(`const int n = ${count('first')};`);
-    this.#put('if (G == 0) {');
-    this.#mergeLoop(fold, `W + ((first / ${piece}) & 1) * ${piece * size}`, 'n');
-    this.#put(`} else { const i64 next = first + ${piece}; const int n2 = ${count('next')}; ${bring('next', 'threadIdx.x - 16', '2')} }`);
-    this.#put(barrier);
-    this.#indent = outer;
-    this.#put('}');
-    // What the first team found is everybody's.
-    fold.totals.forEach((r, i) => {
-      const place = `*(${types[r.type]}*)(W + ${i * cellBytes} + L * 8)`;
-      this.#put(`if (G == 0) ${place} = ${nameOf(r)};`);
-    });
-    this.#put(barrier);
-    fold.totals.forEach((r, i) => {
-      this.#put(`${nameOf(r)} = *(${types[r.type]}*)(W + ${i * cellBytes} + L * 8);`);
-    });
-    this.#put(barrier);
-  }
-
-  #mergeLoop(fold: Fold, slots: string, count: string): void {
-    const { unroll, types } = this.#dialect;
-    this.#put(unroll(fold.merge.length > 64 ? 2 : mostUnrolled));
-    this.#put(`for (int it = 0; it < ${count}; it++) {`);
-    const outer = this.#indent;
+    const piece = Math.floor(windowBytes / size);
+    if (far !== null) {
+      this.#put(`for (i64 first = 0; first < ${fold.iterations}; first += ${piece}) {`);
+      this.#indent += '  ';
+      this.#put(`const int n = ${fold.iterations} - first < ${piece} ? (int)(${fold.iterations} - first) : ${piece};`);
+      this.#put(`for (int w = threadIdx.x; w < n * ${size / 8}; w += blockDim.x) ((i64*)W)[w] = ((i64*)(${far} + first * ${size}))[w];`);
+      this.#put(barrier);
+    }
+    this.#put(unroll(mostUnrolled));
+    this.#put(`for (int it = 0; it < ${far === null ? fold.iterations : 'n'}; it++) {`);
+    const inner = this.#indent;
     this.#indent += '  ';
     fold.cells.forEach((cell, c) => {
-      this.#define(cell, `*(${types[cell.type]}*)(${slots} + (it * ${fold.cells.length} + ${c}) * ${cellBytes} + L * 8)`);
+      this.#define(cell, `*(${types[cell.type]}*)(W + (it * ${fold.cells.length} + ${c}) * ${cellBytes} + L * 8)`);
     });
     this.#block(fold.merge);
-    this.#indent = outer;
+    this.#indent = inner;
     this.#put('}');
+    this.#put(barrier);
+    if (far !== null) {
+      this.#indent = outer;
+      this.#put('}');
+    }
   }
 
   // ---- text
@@ -269,31 +247,7 @@ class Renderer {
     this.#put('}');
   }
   #block(body: readonly VectorStatement[]): void {
-    if (!this.#quiet) {
-      for (const s of body) this.#statement(s);
-      return;
-    }
-    // Stores wait until what follows has loaded: the copies of an unrolled body touch elements of their own, which a C compiler cannot know.
-    let waiting: StatementOf<'store'>[] = [];
-    const flush = (): void => {
-      for (const s of waiting) this.#statement(s);
-      waiting = [];
-    };
-    for (const s of body) {
-      if (s.kind === 'store') {
-        waiting.push(s);
-        continue;
-      }
-      const loads = s.kind === 'load' ? s.address : null;
-      const meets =
-        s.kind === 'loop' ||
-        s.kind === 'if' ||
-        s.kind === 'assign' ||
-        (loads !== null && this.#accessOf(loads.base) !== 'read' && waiting.some((w) => !apart(w.address, loads)));
-      if (meets) flush();
-      this.#statement(s);
-    }
-    flush();
+    for (const s of body) this.#statement(s);
   }
 
   #statement(s: VectorStatement): void {
@@ -480,10 +434,6 @@ class Renderer {
     if (shared) this.#put(order);
   }
 }
-
-/** The same place but for a constant: different elements. Other places cannot be told apart. */
-const apart = (a: Address, b: Address): boolean =>
-  a.base === b.base && a.index === b.index && a.scale === b.scale && a.displacement !== b.displacement;
 
 function unrollOf(body: readonly VectorStatement[]): number {
   if (body.some((s) => s.kind === 'loop' || s.kind === 'if' || s.kind === 'store' || s.kind === 'scatter')) return 1;

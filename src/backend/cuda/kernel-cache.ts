@@ -65,7 +65,12 @@ export class CubinStore {
   /** Compiles what is not on disk yet, several at a time. What fails here is met again by `get`. */
   prepare(kernels: readonly { readonly source: string; readonly name: string }[]): void {
     const fs = process.getBuiltinModule('node:fs');
-    const jobs: CompileJob[] = kernels.map((k) => ({ ...k, path: this.#pathOf(k.source) })).filter((j) => !fs.existsSync(j.path));
+    const byPath = new Map<string, CompileJob>();
+    for (const k of kernels) {
+      const path = this.#pathOf(k.source);
+      if (!fs.existsSync(path)) byPath.set(path, { ...k, path });
+    }
+    const jobs = [...byPath.values()];
     const script = new URL('./compile-worker.js', import.meta.url);
     const threads = Math.min(jobs.length, mostCompilers, process.getBuiltinModule('node:os').availableParallelism());
     // From TypeScript sources there is no script to start.
