@@ -31,7 +31,13 @@ function locate(o: HostOperand, symbols: ArrayLike<number>): Located {
 }
 
 /** Copies between a strided window and a dense array; `slots` numbers an element. */
-function copyStrided(window: StorageArray, dense: StorageArray, { shape, strides, offset, count }: Located, slots: number, out: boolean): void {
+function copyStrided(
+  window: StorageArray,
+  dense: StorageArray,
+  { shape, strides, offset, count }: Located,
+  slots: number,
+  out: boolean,
+): void {
   const from = (out ? dense : window) as unknown as Record<number, unknown>;
   const to = (out ? window : dense) as unknown as Record<number, unknown>;
   const index = new Array<number>(shape.length).fill(0);
@@ -66,7 +72,8 @@ export function runHostStep(step: HostStep, symbols: ArrayLike<number>, memory: 
     const l = locate(o, symbols);
     const window = open(o.buffer, o.dtype);
     const slots = slotsOf(l);
-    if (l.dense) return { dtype: l.dtype, shape: l.shape, data: window.subarray(l.offset * slots, (l.offset + l.count) * slots) as StorageArray };
+    if (l.dense)
+      return { dtype: l.dtype, shape: l.shape, data: window.subarray(l.offset * slots, (l.offset + l.count) * slots) as StorageArray };
     const data = fresh(l);
     copyStrided(window, data, l, slots, false);
     return { dtype: l.dtype, shape: l.shape, data };

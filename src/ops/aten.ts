@@ -1,9 +1,8 @@
 /** torch.ops.aten: the operators that live only there. */
 import { atenDropouts } from './dropout.ts';
 import { atenNormalizations } from './normalization.ts';
-import { atenSoftmaxes } from './softmax.ts';
-
 import { atenPooling } from './pooling.ts';
+import { atenSoftmaxes } from './softmax.ts';
 import { atenSplitting } from './split.ts';
 import { atenVision } from './vision.ts';
 
@@ -11,4 +10,7 @@ export const atenOps = {
   ...atenSplitting,
   ...atenPooling,
   ...atenVision,
- ...atenDropouts, ...atenNormalizations, ...atenSoftmaxes };
+  ...atenDropouts,
+  ...atenNormalizations,
+  ...atenSoftmaxes,
+};

@@ -7,8 +7,8 @@ import type { Value } from '../../kernel/scalar-reference.ts';
 import { gridCount, type MatmulStep, type ProgramPlan } from '../../schedule/plan.ts';
 import * as dims from '../../shape/dim.ts';
 import { Arena } from '../arena.ts';
-import type { Backend, Bindings, Executable, MemoryStats } from '../interface.ts';
 import { runHostStep } from '../host-step.ts';
+import type { Backend, Bindings, Executable, MemoryStats } from '../interface.ts';
 import { compileReference } from './interpreter.ts';
 
 export class HostBuffer implements Buffer {
