@@ -25,6 +25,8 @@ import {
   linear,
   rangeOf,
   scaleIndex,
+  within,
+  withoutConditions,
 } from './index-map.ts';
 
 /** Memory that a kernel reads or writes: buffer `id` of the program, with its element order given by strides over the prim's dims. */
@@ -134,6 +136,8 @@ export class Emitter {
         return this.builder.scalar('irem', this.index(atom.of), this.dim(atom.by));
       case 'data':
         return atom.expr;
+      case 'within':
+        return this.index(atom.of);
       default:
         return atom satisfies never;
     }
@@ -161,7 +165,7 @@ export class Emitter {
     const b = this.builder;
     const place = this.#options.placed(prim);
     const flat = place === null ? null : place.position === undefined ? linear(indices, place.strides) : place.position(indices);
-    if (place !== null && flat !== null) return this.#load(prim, place, flat, mask);
+    if (place !== null && flat !== null) return this.#load(prim, place, withoutConditions(flat), mask);
     const type = prim.dtype.compute;
     const body = prim.body;
     switch (body.op) {
@@ -212,10 +216,10 @@ export class Emitter {
           const at = this.index(forward);
           if (range === null || !dims.provablyAtMost(0, range.low)) both(b.scalar('le', b.index(0), at));
           if (range === null || !dims.provablyAtMost(range.high, dims.sub(reach, 1))) both(b.scalar('lt', at, this.dim(reach)));
-          if (Math.abs(step) === 1) return forward;
+          if (Math.abs(step) === 1) return within(forward, size);
           const { quotient, remainder } = divide(forward, Math.abs(step));
           if (remainder.terms.length > 0 || remainder.offset !== 0) both(b.scalar('eq', this.index(remainder), b.index(0)));
-          return quotient;
+          return within(quotient, size);
         });
         if (inside === null) return this.at(src, inner, mask);
         const masked: Expr = mask === null ? inside : b.scalar('and', mask, inside);

@@ -2,7 +2,7 @@
  * Index algebra: where an element lies, as a function of loop axes.
  *
  * An `Index` is a sum of atoms times coefficients (dims) plus an offset. Atoms are loop axes, quotients and remainders that did not simplify,
- * and loaded numbers. All movement (permute, slice, reshape, broadcast, ...) is arithmetic on these, so two accesses are the same access
+ * loaded numbers, and indices that a condition keeps within bounds. All movement (permute, slice, reshape, broadcast, ...) is arithmetic on these, so two accesses are the same access
  * exactly when their keys are equal, and an access is strided in an axis exactly when the axis appears only with a coefficient.
  */
 import type { Axis, Expr } from '../kernel/ir.ts';
@@ -18,7 +18,9 @@ export interface LoopAxis {
 export type IndexAtom =
   | { readonly kind: 'axis'; readonly key: string; readonly axis: LoopAxis }
   | { readonly kind: 'quotient' | 'remainder'; readonly key: string; readonly of: Index; readonly by: Dim; readonly bound: Dim | null }
-  | { readonly kind: 'data'; readonly key: string; readonly expr: Expr };
+  | { readonly kind: 'data'; readonly key: string; readonly expr: Expr }
+  /** What is read at it is used only where `of` is in [0, by). */
+  | { readonly kind: 'within'; readonly key: string; readonly of: Index; readonly by: Dim };
 
 export class Index {
   readonly terms: readonly { readonly atom: IndexAtom; readonly factor: Dim }[];
@@ -88,6 +90,7 @@ const lastOf = (atom: IndexAtom): Dim | null => {
     case 'quotient':
       return atom.bound;
     case 'remainder':
+    case 'within':
       return dims.sub(atom.by, 1);
     case 'data':
       return null;
@@ -110,6 +113,29 @@ export function rangeOf(index: Index): { low: Dim; high: Dim } | null {
   }
   return { low, high };
 }
+
+/** `index` where a condition keeps it in [0, by): quotients and remainders of it simplify by that. */
+export function within(index: Index, by: Dim): Index {
+  const range = rangeOf(index);
+  if (range !== null && dims.provablyAtMost(0, range.low) && dims.provablyAtMost(range.high, dims.sub(by, 1))) return index;
+  return make([{ atom: { kind: 'within', key: `(${index.key})<${dims.keyOf(by)}`, of: index, by }, factor: 1 }], 0);
+}
+
+/** The same index without the knowledge of conditions: what is read. */
+export function withoutConditions(index: Index): Index {
+  if (!index.terms.some((t) => hasCondition(t.atom))) return index;
+  const parts = index.terms.map(({ atom, factor }): Index => {
+    if (!hasCondition(atom)) return make([{ atom, factor }], 0);
+    const of = withoutConditions((atom as { of: Index }).of);
+    if (atom.kind === 'within') return scaleIndex(of, factor);
+    const { by } = atom as { by: Dim };
+    const sign = atom.kind === 'quotient' ? '/' : '%';
+    return make([{ atom: { ...atom, key: `(${of.key})${sign}${dims.keyOf(by)}`, of } as IndexAtom, factor }], 0);
+  });
+  return parts.reduce(addIndex, constantIndex(index.offset));
+}
+const hasCondition = (atom: IndexAtom): boolean =>
+  atom.kind === 'within' || ((atom.kind === 'quotient' || atom.kind === 'remainder') && atom.of.terms.some((t) => hasCondition(t.atom)));
 
 /** The least n for which low + n by is not negative, as far as can be told. */
 function multiplesBelow(low: Dim, by: Dim): number {
