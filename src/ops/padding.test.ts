@@ -1,6 +1,7 @@
 /** Padding against PyTorch 2.11. */
 import { describe, expect, test } from 'vitest';
 import torch, { nn, type Tensor } from '../index.ts';
+import { flags } from '../util/flags.ts';
 
 const F = nn.functional;
 const rows = torch.arange(0, 12).reshape([1, 3, 4]) as Tensor;
@@ -76,5 +77,29 @@ describe('errors of padding', () => {
     [() => F.pad(image, [1, 1], 'reflect', 3), `Padding mode "reflect" doesn't take in value argument`],
   ])('%#: PyTorch says why', (call, text) => {
     expect(call).toThrow(text);
+  });
+  test('sizes that change from call to call: a program with symbols gives what one for the sizes gives', () => {
+    const gradients = (): number[][] =>
+      [
+        [3, 3, 5, 5],
+        [3, 4, 5, 6],
+        [2, 5, 5, 7],
+      ].map((shape) => {
+        const n = shape.reduce((a, b) => a * b, 1);
+        const t = torch.zeros(shape).requires_grad_() as Tensor;
+        const y = F.pad(t, [1, 1, 1, 1, 1, 1], 'replicate') as Tensor;
+        y.backward(torch.arange(0, y.numel()).remainder(17).to(torch.float32).reshape(y.shape) as Tensor);
+        expect((t.grad as Tensor).numel()).toBe(n);
+        return (t.grad as Tensor).flatten().tolist() as number[];
+      });
+    flags.flush = 'eager';
+    try {
+      const symbolic = gradients();
+      flags.noSymbols = true;
+      expect(symbolic).toEqual(gradients());
+    } finally {
+      flags.noSymbols = false;
+      flags.flush = 'lazy';
+    }
   });
 });

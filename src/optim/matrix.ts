@@ -117,10 +117,11 @@ const addmm = (a: Prim, b: Prim, c: Prim, beta: number, alpha: number): Prim =>
 /** The nearest matrix with singular values around one, by Newton-Schulz iterations in bfloat16. */
 function orthogonalize(g: Prim, [a, b, c]: readonly [number, number, number], steps: number, eps: number): Prim {
   const tall = !dims.provablyAtMost(g.shape[0], g.shape[1]);
-  let x = (tall ? g.mT : g).cast(bfloat16);
-  const wide = x.cast(float32);
+  // Summed as it lies in memory, before it is transposed: one rounding of the norm to bfloat16 decides about all elements.
+  const wide = g.cast(bfloat16).cast(float32);
   const norm = wide.mul(wide).sum().sqrt().cast(bfloat16).cast(float32).maximum(eps);
-  x = wide.div(norm).cast(bfloat16);
+  const scaled = wide.div(norm).cast(bfloat16);
+  let x = tall ? scaled.mT : scaled;
   for (let i = 0; i < steps; i++) {
     const gram = x.cast(float32).dot(x.mT.cast(float32)).cast(bfloat16);
     x = addmm(x, addmm(gram, gram, gram, b, c), x, a, 1);

@@ -143,7 +143,25 @@ function multiplesBelow(low: Dim, by: Dim): number {
   return !dims.provablyAtMost(0, low) && dims.provablyAtMost(0, dims.add(low, by)) ? 1 : 0;
 }
 
-/** Quotient and remainder by a positive dim; both simplify where the ranges allow. */
+const isConstant = (index: Index, by: Dim): boolean =>
+  typeof by === 'number' && typeof index.offset === 'number' && index.terms.every((t) => typeof t.factor === 'number');
+
+/** Can it be told that the index is never negative? */
+function isNonnegative(index: Index): boolean {
+  let low = index.offset;
+  for (const t of index.terms) {
+    if (dims.provablyAtMost(0, t.factor)) continue;
+    const last = lastOf(t.atom);
+    if (last === null || !dims.provablyAtMost(t.factor, 0)) return false;
+    low = dims.add(low, dims.mul(t.factor, last));
+  }
+  return dims.provablyAtMost(0, low);
+}
+
+/**
+ * Quotient and remainder by a positive dim; both simplify where the ranges allow. Kernels truncate, so a dividend must not be negative: where a
+ * symbol leaves that open this throws, and the program is compiled for its sizes.
+ */
 export function divide(index: Index, by: Dim): { quotient: Index; remainder: Index } {
   if (by === 1) return { quotient: index, remainder: constantIndex(0) };
   // A dim without elements: nothing will be read at this index.
@@ -174,6 +192,8 @@ export function divide(index: Index, by: Dim): { quotient: Index; remainder: Ind
     wholeOffset = dims.sub(wholeOffset, raise);
     range = rangeOf(remaining);
   }
+  if (!isConstant(remaining, by) && !isNonnegative(remaining))
+    throw new Error('a size that varies: an index that is divided may be negative');
   if (range !== null && dims.provablyAtMost(0, range.low) && dims.provablyAtMost(range.high, dims.sub(by, 1)))
     return { quotient: make(whole, wholeOffset), remainder: remaining };
   // g x + r with 0 <= r < g and g dividing `by`: the quotient is that of x, whatever r is.
