@@ -9,7 +9,8 @@ export interface Tolerance {
 
 const sum = 'float32 sums of products that cancel: the order of the additions decides the last digits';
 const power = 'float32 powers of large numbers: an ulp of log or exp is magnified by the exponent';
-const closer = "float32 factorizations: PyTorch's own result or gradient is that far from float64, ours nearer at the elements that were compared";
+const closer =
+  "float32 factorizations: PyTorch's own result or gradient is that far from float64, ours nearer at the elements that were compared";
 const sampling = 'gradient of float32 coordinates: differences of products of neighbours, scaled by the image size';
 
 export const tolerances: Readonly<Record<string, Tolerance>> = {
