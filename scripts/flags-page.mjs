@@ -28,13 +28,10 @@ Bytes may have a suffix K, M, G or T (powers of 1024). A boolean is off when it 
 | variable | in code | type | default | meaning |
 | --- | --- | --- | --- | --- |
 ${Object.entries(flagTable)
-  .map(([name, { type, env, doc, read }]) => {
-    const inCode = read === 'used' ? 'read by the CUDA device only' : `\`flags.${name}\``;
-    return `| \`${env}\` | ${inCode} | ${type} | ${valueText(flagDefaults[name], type)} | ${doc} |`;
-  })
+  .map(([name, { type, env, doc }]) => `| \`${env}\` | \`flags.${name}\` | ${type} | ${valueText(flagDefaults[name], type)} | ${doc} |`)
   .join('\n')}
 
-\`isa\`, \`threads\` and \`memory\` are looked at when the device is opened, which is at its first use.
+\`isa\`, \`threads\`, \`memory\` and those of CUDA are looked at when the device is opened, which is at its first use.
 
 ## What \`MAGPIE_TRACE\` prints
 

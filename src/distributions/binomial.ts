@@ -4,9 +4,8 @@ import { bindConstructor, type ConstructorArguments } from '../nn/arguments.ts';
 import { type Tensor, torchFunctions as torch } from '../ops/methods.ts';
 import { countTo } from './bernoulli.ts';
 import * as constraints from './constraints.ts';
-import { Distribution } from './distribution.ts';
-import { givenWithCount, type ProbsLogits } from './probs-or-logits.ts';
-import { logits_to_probs, NotImplementedError, oneMinus, type Parameter, probs_to_logits, type Size } from './utils.ts';
+import { givenWithCount, type ProbsLogits, SuccessDistribution } from './probs-or-logits.ts';
+import { NotImplementedError, oneMinus, type Parameter, type Size } from './utils.ts';
 
 interface BinomialArguments extends ProbsLogits {
   readonly total_count?: Parameter;
@@ -14,16 +13,14 @@ interface BinomialArguments extends ProbsLogits {
 /** max(x, 0), with half the gradient at zero. */
 const clampByZero = (x: Tensor): Tensor => x.clamp(0).add(x).sub(x.clamp(null, 0)).div(2);
 
-export class Binomial extends Distribution {
+export class Binomial extends SuccessDistribution {
   static override readonly arg_constraints = {
     total_count: constraints.nonnegative_integer,
     probs: constraints.unit_interval,
     logits: constraints.real,
   };
   static override readonly has_enumerate_support: boolean = true;
-  protected static override readonly lazyParameters = ['probs', 'logits'];
   readonly total_count: Tensor;
-  protected readonly given: 'probs' | 'logits';
 
   constructor(...args: ConstructorArguments<BinomialArguments, ['total_count', 'probs', 'logits', 'validate_args']>) {
     const order = ['total_count', 'probs', 'logits', 'validate_args'] as const;
@@ -33,25 +30,10 @@ export class Binomial extends Distribution {
       { total_count: 1, probs: null, logits: null, validate_args: null },
       args,
     );
-    const { name, value, count } = givenWithCount(a.total_count, a.probs, a.logits);
-    super(value.shape, [], a);
-    this.given = name;
-    this.total_count = count;
-    this.own(name, value);
+    const given = givenWithCount(a.total_count, a.probs, a.logits);
+    super(given, a);
+    this.total_count = given.count;
     this.validateArguments();
-  }
-  get probs(): Tensor {
-    return this.remember('probs', () => logits_to_probs(this.logits, true));
-  }
-  get logits(): Tensor {
-    return this.remember('logits', () => probs_to_logits(this.probs, true));
-  }
-  get param_shape(): number[] {
-    return this.param.shape;
-  }
-  /** What was given. */
-  protected get param(): Tensor {
-    return this[this.given];
   }
   override get support(): constraints.IntegerInterval {
     return constraints.integer_interval(0, this.total_count);

@@ -5,22 +5,18 @@ import { pythonTuple } from '../nn/repr.ts';
 import { type Tensor, torchFunctions as torch } from '../ops/methods.ts';
 import { binaryCrossEntropy } from './bernoulli.ts';
 import * as constraints from './constraints.ts';
-import { Distribution } from './distribution.ts';
-import { bindProbsLogits, givenOf, type ProbsLogits, type ProbsLogitsArguments } from './probs-or-logits.ts';
-import { broadcast_all, isAllTrue, like, logits_to_probs, probs_to_logits, type Size, valueText } from './utils.ts';
+import { bindProbsLogits, givenOf, type ProbsLogits, type ProbsLogitsArguments, SuccessDistribution } from './probs-or-logits.ts';
+import { broadcast_all, isAllTrue, like, type Size, valueText } from './utils.ts';
 
-export class Geometric extends Distribution {
+export class Geometric extends SuccessDistribution {
   static override readonly arg_constraints = { probs: constraints.unit_interval, logits: constraints.real };
   static override readonly support = constraints.nonnegative_integer;
-  protected static override readonly lazyParameters = ['probs', 'logits'];
-  protected readonly given: 'probs' | 'logits';
 
   constructor(...args: ProbsLogitsArguments) {
     const a = bindProbsLogits<ProbsLogits>('Geometric', args);
-    const { name, value } = givenOf(a.probs, a.logits);
-    super(value.shape, [], a);
-    this.given = name;
-    this.own(name, value);
+    const given = givenOf(a.probs, a.logits);
+    const { name, value } = given;
+    super(given, a);
     this.validateArguments();
     if (this.validate_args && name === 'probs') {
       const valid = value.gt(0);
@@ -30,19 +26,6 @@ export class Geometric extends Distribution {
             `to be positive but found invalid values:\n${valueText(value.detach().at(valid.logical_not()))}`,
         );
     }
-  }
-  get probs(): Tensor {
-    return this.remember('probs', () => logits_to_probs(this.logits, true));
-  }
-  get logits(): Tensor {
-    return this.remember('logits', () => probs_to_logits(this.probs, true));
-  }
-  get param_shape(): number[] {
-    return this.param.shape;
-  }
-  /** What was given. */
-  protected get param(): Tensor {
-    return this[this.given];
   }
   override get mean(): Tensor {
     return this.probs.reciprocal().sub(1);

@@ -3,24 +3,21 @@ import { no_grad } from '../autograd/modes.ts';
 import { bindConstructor, type ConstructorArguments } from '../nn/arguments.ts';
 import { functional, type Tensor, torchFunctions as torch } from '../ops/methods.ts';
 import * as constraints from './constraints.ts';
-import { Distribution } from './distribution.ts';
 import { Gamma } from './gamma.ts';
-import { givenWithCount, type ProbsLogits } from './probs-or-logits.ts';
-import { logits_to_probs, type Parameter, probs_to_logits, type Size } from './utils.ts';
+import { givenWithCount, type ProbsLogits, SuccessDistribution } from './probs-or-logits.ts';
+import type { Parameter, Size } from './utils.ts';
 
 interface NegativeBinomialArguments extends ProbsLogits {
   readonly total_count: Parameter;
 }
-export class NegativeBinomial extends Distribution {
+export class NegativeBinomial extends SuccessDistribution {
   static override readonly arg_constraints = {
     total_count: constraints.greater_than_eq(0),
     probs: constraints.half_open_interval(0, 1),
     logits: constraints.real,
   };
   static override readonly support = constraints.nonnegative_integer;
-  protected static override readonly lazyParameters = ['probs', 'logits'];
   readonly total_count: Tensor;
-  protected readonly given: 'probs' | 'logits';
 
   constructor(...args: ConstructorArguments<NegativeBinomialArguments, ['total_count', 'probs', 'logits', 'validate_args']>) {
     const order = ['total_count', 'probs', 'logits', 'validate_args'] as const;
@@ -30,25 +27,10 @@ export class NegativeBinomial extends Distribution {
       { probs: null, logits: null, validate_args: null },
       args,
     );
-    const { name, value, count } = givenWithCount(a.total_count, a.probs, a.logits);
-    super(value.shape, [], a);
-    this.given = name;
-    this.total_count = count;
-    this.own(name, value);
+    const given = givenWithCount(a.total_count, a.probs, a.logits);
+    super(given, a);
+    this.total_count = given.count;
     this.validateArguments();
-  }
-  get probs(): Tensor {
-    return this.remember('probs', () => logits_to_probs(this.logits, true));
-  }
-  get logits(): Tensor {
-    return this.remember('logits', () => probs_to_logits(this.probs, true));
-  }
-  get param_shape(): number[] {
-    return this.param.shape;
-  }
-  /** What was given. */
-  protected get param(): Tensor {
-    return this[this.given];
   }
   override get mean(): Tensor {
     return this.total_count.mul(this.logits.exp());

@@ -1,8 +1,8 @@
 /** Constructors that take probabilities or logits, one of the two. The other is computed on first use and remembered. */
 import { bindConstructor, type ConstructorArguments } from '../nn/arguments.ts';
 import type { Tensor } from '../ops/methods.ts';
-import { checkOneGiven, type DistributionOptions } from './distribution.ts';
-import { broadcast_all, type Parameter } from './utils.ts';
+import { checkOneGiven, Distribution, type DistributionOptions } from './distribution.ts';
+import { broadcast_all, logits_to_probs, type Parameter, probs_to_logits } from './utils.ts';
 
 export interface ProbsLogits extends DistributionOptions {
   readonly probs?: Parameter | null;
@@ -43,4 +43,29 @@ export function givenWithCount(count: Parameter, probs: Parameter | null, logits
   checkOneGiven(probs, logits);
   const [total, value] = broadcast_all(count, (probs ?? logits) as Parameter);
   return { name: probs !== null ? 'probs' : 'logits', value, count: total.type_as(value) };
+}
+
+/** A distribution of numbers that is given by the probability of a success or its logit. A constructor ends with `validateArguments()`. */
+export abstract class SuccessDistribution extends Distribution {
+  protected static override readonly lazyParameters = ['probs', 'logits'];
+  protected readonly given: 'probs' | 'logits';
+
+  constructor({ name, value }: Given, options: DistributionOptions) {
+    super(value.shape, [], options);
+    this.given = name;
+    this.own(name, value);
+  }
+  get probs(): Tensor {
+    return this.remember('probs', () => logits_to_probs(this.logits, true));
+  }
+  get logits(): Tensor {
+    return this.remember('logits', () => probs_to_logits(this.probs, true));
+  }
+  get param_shape(): number[] {
+    return this.param.shape;
+  }
+  /** What was given. */
+  protected get param(): Tensor {
+    return this[this.given];
+  }
 }

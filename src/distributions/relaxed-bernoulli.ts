@@ -2,11 +2,10 @@
 import { bindConstructor, type ConstructorArguments } from '../nn/arguments.ts';
 import type { Tensor } from '../ops/methods.ts';
 import * as constraints from './constraints.ts';
-import { Distribution } from './distribution.ts';
-import { givenOf, type ProbsLogits } from './probs-or-logits.ts';
+import { givenOf, type ProbsLogits, SuccessDistribution } from './probs-or-logits.ts';
 import { TransformedDistribution } from './transformed-distribution.ts';
 import { SigmoidTransform } from './transforms.ts';
-import { broadcast_all, clamp_probs, logits_to_probs, type Parameter, probs_to_logits, type Size, uniform } from './utils.ts';
+import { broadcast_all, clamp_probs, type Parameter, type Size, uniform } from './utils.ts';
 
 interface RelaxedBernoulliArguments extends ProbsLogits {
   readonly temperature: Parameter;
@@ -24,34 +23,16 @@ const bind = (
   );
 
 /** The logit of a relaxed Bernoulli number. */
-export class LogitRelaxedBernoulli extends Distribution {
+export class LogitRelaxedBernoulli extends SuccessDistribution {
   static override readonly arg_constraints = { probs: constraints.unit_interval, logits: constraints.real };
   static override readonly support = constraints.real;
-  protected static override readonly lazyParameters = ['probs', 'logits'];
-  protected readonly given: 'probs' | 'logits';
   readonly temperature: Tensor;
 
   constructor(...args: RelaxedBernoulliConstructor) {
     const a = bind('LogitRelaxedBernoulli', args);
-    const { name, value } = givenOf(a.probs, a.logits);
-    super(value.shape, [], a);
+    super(givenOf(a.probs, a.logits), a);
     this.temperature = broadcast_all(a.temperature)[0];
-    this.given = name;
-    this.own(name, value);
     this.validateArguments();
-  }
-  get probs(): Tensor {
-    return this.remember('probs', () => logits_to_probs(this.logits, true));
-  }
-  get logits(): Tensor {
-    return this.remember('logits', () => probs_to_logits(this.probs, true));
-  }
-  get param_shape(): number[] {
-    return this.param.shape;
-  }
-  /** What was given. */
-  protected get param(): Tensor {
-    return this[this.given];
   }
   override rsample(sample_shape: Size = []): Tensor {
     const shape = this.extendedShape(sample_shape);

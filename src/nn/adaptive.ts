@@ -20,8 +20,7 @@ interface AdaptiveArguments extends FactoryOptions {
   readonly div_value?: number;
   readonly head_bias?: boolean;
 }
-type AdaptiveOrder = ['in_features', 'n_classes', 'cutoffs', 'div_value', 'head_bias', 'device', 'dtype'];
-const order: AdaptiveOrder = ['in_features', 'n_classes', 'cutoffs', 'div_value', 'head_bias', 'device', 'dtype'];
+const order = ['in_features', 'n_classes', 'cutoffs', 'div_value', 'head_bias', 'device', 'dtype'] as const;
 
 const tensor = (name: string, ...args: unknown[]): Tensor => use(name, ...args) as Tensor;
 
@@ -36,7 +35,7 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
   head_size: number;
   head: Linear;
   tail: ModuleList<Sequential>;
-  constructor(...args: ConstructorArguments<AdaptiveArguments, AdaptiveOrder>) {
+  constructor(...args: ConstructorArguments<AdaptiveArguments, typeof order>) {
     super();
     const a = bindConstructor<AdaptiveArguments>(
       'AdaptiveLogSoftmaxWithLoss',

@@ -19,7 +19,7 @@ interface AttentionArguments extends FactoryOptions {
   readonly vdim?: number | null;
   readonly batch_first?: boolean;
 }
-type AttentionOrder = [
+const order = [
   'embed_dim',
   'num_heads',
   'dropout',
@@ -31,20 +31,7 @@ type AttentionOrder = [
   'batch_first',
   'device',
   'dtype',
-];
-const order: AttentionOrder = [
-  'embed_dim',
-  'num_heads',
-  'dropout',
-  'bias',
-  'add_bias_kv',
-  'add_zero_attn',
-  'kdim',
-  'vdim',
-  'batch_first',
-  'device',
-  'dtype',
-];
+] as const;
 interface AttentionForward {
   readonly query: Tensor;
   readonly key: Tensor;
@@ -55,8 +42,7 @@ interface AttentionForward {
   readonly average_attn_weights?: boolean;
   readonly is_causal?: boolean;
 }
-type ForwardOrder = ['query', 'key', 'value', 'key_padding_mask', 'need_weights', 'attn_mask', 'average_attn_weights', 'is_causal'];
-const forwardOrder: ForwardOrder = [
+const forwardOrder = [
   'query',
   'key',
   'value',
@@ -65,7 +51,7 @@ const forwardOrder: ForwardOrder = [
   'attn_mask',
   'average_attn_weights',
   'is_causal',
-];
+] as const;
 
 export class MultiheadAttention extends Module {
   embed_dim: number;
@@ -84,7 +70,7 @@ export class MultiheadAttention extends Module {
   out_proj: Linear;
   bias_k: Parameter | null;
   bias_v: Parameter | null;
-  constructor(...args: ConstructorArguments<AttentionArguments, AttentionOrder>) {
+  constructor(...args: ConstructorArguments<AttentionArguments, typeof order>) {
     super();
     const a = bindConstructor<AttentionArguments>(
       'MultiheadAttention',
@@ -127,7 +113,7 @@ export class MultiheadAttention extends Module {
     if (this.bias_v !== null) xavier_normal_(this.bias_v);
   }
   /** [output, weights or null]. Inputs are [L, N, E], with `batch_first` [N, L, E], without a batch [L, E]. */
-  override forward(...args: ConstructorArguments<AttentionForward, ForwardOrder>): [Tensor, Tensor | null] {
+  override forward(...args: ConstructorArguments<AttentionForward, typeof forwardOrder>): [Tensor, Tensor | null] {
     const a = bindForward<AttentionForward>(
       forwardOrder,
       { key_padding_mask: null, need_weights: true, attn_mask: null, average_attn_weights: true, is_causal: false },

@@ -17,8 +17,7 @@ export interface NormArguments extends FactoryOptions {
   readonly affine?: boolean;
   readonly track_running_stats?: boolean;
 }
-export type NormOrder = ['num_features', 'eps', 'momentum', 'affine', 'track_running_stats', 'device', 'dtype'];
-const order: NormOrder = ['num_features', 'eps', 'momentum', 'affine', 'track_running_stats', 'device', 'dtype'];
+export const normOrder = ['num_features', 'eps', 'momentum', 'affine', 'track_running_stats', 'device', 'dtype'] as const;
 
 /** Scale and shift of channels, and running statistics as buffers. */
 export class NormBase extends Module {
@@ -34,7 +33,7 @@ export class NormBase extends Module {
   declare num_batches_tracked: Tensor | null;
   constructor(name: string, args: readonly unknown[], defaults: Required<Pick<NormArguments, 'affine' | 'track_running_stats'>>) {
     super();
-    const a = bindConstructor<NormArguments>(name, order, { eps: 1e-5, momentum: 0.1, ...defaults, device: null, dtype: null }, args);
+    const a = bindConstructor<NormArguments>(name, normOrder, { eps: 1e-5, momentum: 0.1, ...defaults, device: null, dtype: null }, args);
     this.num_features = a.num_features;
     this.eps = a.eps;
     this.momentum = a.momentum;
@@ -96,7 +95,7 @@ export class BatchNorm extends NormBase {
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html */
 export class BatchNorm1d extends BatchNorm {
-  constructor(...args: ConstructorArguments<NormArguments, NormOrder>) {
+  constructor(...args: ConstructorArguments<NormArguments, typeof normOrder>) {
     super('BatchNorm1d', args, { affine: true, track_running_stats: true });
   }
   protected override checkInput(input: Tensor): void {
@@ -106,7 +105,7 @@ export class BatchNorm1d extends BatchNorm {
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html */
 export class BatchNorm2d extends BatchNorm {
-  constructor(...args: ConstructorArguments<NormArguments, NormOrder>) {
+  constructor(...args: ConstructorArguments<NormArguments, typeof normOrder>) {
     super('BatchNorm2d', args, { affine: true, track_running_stats: true });
   }
   protected override checkInput(input: Tensor): void {
@@ -116,7 +115,7 @@ export class BatchNorm2d extends BatchNorm {
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html */
 export class BatchNorm3d extends BatchNorm {
-  constructor(...args: ConstructorArguments<NormArguments, NormOrder>) {
+  constructor(...args: ConstructorArguments<NormArguments, typeof normOrder>) {
     super('BatchNorm3d', args, { affine: true, track_running_stats: true });
   }
   protected override checkInput(input: Tensor): void {
@@ -126,10 +125,9 @@ export class BatchNorm3d extends BatchNorm {
 
 // ---- lazy ones
 
-type LazyOrder = ['eps', 'momentum', 'affine', 'track_running_stats', 'device', 'dtype'];
 export type LazyNormArguments = Omit<NormArguments, 'num_features'>;
-export type LazyNormConstructor = ConstructorArguments<LazyNormArguments, LazyOrder>;
-const lazyOrder: LazyOrder = ['eps', 'momentum', 'affine', 'track_running_stats', 'device', 'dtype'];
+export type LazyNormConstructor = ConstructorArguments<LazyNormArguments, typeof lazyOrder>;
+const lazyOrder = ['eps', 'momentum', 'affine', 'track_running_stats', 'device', 'dtype'] as const;
 
 /** The arguments of a lazy norm as those of the norm, with no features yet. */
 export function lazyArguments(

@@ -1,7 +1,7 @@
 /** Instance normalization: https://docs.pytorch.org/docs/stable/nn.html#normalization-layers */
 import type { Tensor } from '../ops/methods.ts';
 import type { ConstructorArguments } from './arguments.ts';
-import { type LazyNormConstructor, lazyArguments, materialize, type NormArguments, NormBase, type NormOrder } from './batchnorm.ts';
+import { type LazyNormConstructor, lazyArguments, materialize, type NormArguments, NormBase, type normOrder } from './batchnorm.ts';
 import { functional } from './functional.ts';
 
 /** Normalization of each channel of each sample; a sample may come without a batch. */
@@ -34,7 +34,7 @@ export class InstanceNorm extends NormBase {
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html */
 export class InstanceNorm1d extends InstanceNorm {
-  constructor(...args: ConstructorArguments<NormArguments, NormOrder>) {
+  constructor(...args: ConstructorArguments<NormArguments, typeof normOrder>) {
     super('InstanceNorm1d', args, { affine: false, track_running_stats: false });
   }
   protected override get spatial(): number {
@@ -44,7 +44,7 @@ export class InstanceNorm1d extends InstanceNorm {
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html */
 export class InstanceNorm2d extends InstanceNorm {
-  constructor(...args: ConstructorArguments<NormArguments, NormOrder>) {
+  constructor(...args: ConstructorArguments<NormArguments, typeof normOrder>) {
     super('InstanceNorm2d', args, { affine: false, track_running_stats: false });
   }
   protected override get spatial(): number {
@@ -54,7 +54,7 @@ export class InstanceNorm2d extends InstanceNorm {
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.InstanceNorm3d.html */
 export class InstanceNorm3d extends InstanceNorm {
-  constructor(...args: ConstructorArguments<NormArguments, NormOrder>) {
+  constructor(...args: ConstructorArguments<NormArguments, typeof normOrder>) {
     super('InstanceNorm3d', args, { affine: false, track_running_stats: false });
   }
   protected override get spatial(): number {

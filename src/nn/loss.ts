@@ -1,58 +1,56 @@
 /** Losses as modules: https://docs.pytorch.org/docs/stable/nn.html#loss-functions */
 import { reductionOf } from '../ops/loss-call.ts';
 import type { Tensor } from '../ops/methods.ts';
-import { bindConstructor, type ConstructorArguments } from './arguments.ts';
+import { type BoundConstructor, bindConstructor, type ConstructorArguments } from './arguments.ts';
 import { functional } from './functional.ts';
 import { Module } from './module.ts';
 
-/** The reduction that PyTorch's two older arguments mean; without them the text itself, which the function checks. */
-const legacy = (average: boolean | null, reduce: boolean | null, reduction: string): string =>
-  average === null && reduce === null ? reduction : reductionOf(average, reduce, reduction);
-
-interface L1LossArguments {
+interface ReductionArguments {
   readonly size_average?: boolean | null;
   readonly reduce?: boolean | null;
   readonly reduction?: string;
 }
-/** https://docs.pytorch.org/docs/stable/generated/torch.nn.L1Loss.html */
-export class L1Loss extends Module {
+const plainOrder = ['size_average', 'reduce', 'reduction'] as const;
+
+/** `bindConstructor` with the defaults that all of them share. */
+const bindLoss = <P extends ReductionArguments>(
+  name: string,
+  order: readonly (keyof P & string)[],
+  defaults: { readonly [K in keyof P]?: P[K] | null },
+  args: readonly unknown[],
+): BoundConstructor<P> => bindConstructor<P>(name, order, { size_average: null, reduce: null, reduction: 'mean', ...defaults }, args);
+
+/** A loss with PyTorch's two older arguments; without them the reduction's text is kept as it is, and the function checks it. */
+abstract class ReducedLoss extends Module {
   reduction: string;
-  constructor(...args: ConstructorArguments<L1LossArguments, ['size_average', 'reduce', 'reduction']>) {
+  constructor({ size_average, reduce, reduction }: BoundConstructor<ReductionArguments>) {
     super();
-    const a = bindConstructor<L1LossArguments>(
-      'L1Loss',
-      ['size_average', 'reduce', 'reduction'],
-      { size_average: null, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+    this.reduction = size_average === null && reduce === null ? reduction : reductionOf(size_average, reduce, reduction);
+  }
+}
+
+/** https://docs.pytorch.org/docs/stable/generated/torch.nn.L1Loss.html */
+export class L1Loss extends ReducedLoss {
+  constructor(...args: ConstructorArguments<ReductionArguments, typeof plainOrder>) {
+    super(bindLoss<ReductionArguments>('L1Loss', plainOrder, {}, args));
   }
   override forward(input: Tensor, target: Tensor): Tensor {
     return functional.l1_loss(input, target, { reduction: this.reduction });
   }
 }
 
-interface NLLLossArguments {
+interface NLLLossArguments extends ReductionArguments {
   readonly weight?: Tensor | null;
-  readonly size_average?: boolean | null;
   readonly ignore_index?: number;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
 }
+const nllOrder = ['weight', 'size_average', 'ignore_index', 'reduce', 'reduction'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html */
-export class NLLLoss extends Module {
-  reduction: string;
+export class NLLLoss extends ReducedLoss {
   ignore_index: number;
   declare weight: Tensor | null;
-  constructor(...args: ConstructorArguments<NLLLossArguments, ['weight', 'size_average', 'ignore_index', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<NLLLossArguments>(
-      'NLLLoss',
-      ['weight', 'size_average', 'ignore_index', 'reduce', 'reduction'],
-      { weight: null, size_average: null, ignore_index: -100, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+  constructor(...args: ConstructorArguments<NLLLossArguments, typeof nllOrder>) {
+    const a = bindLoss<NLLLossArguments>('NLLLoss', nllOrder, { weight: null, ignore_index: -100 }, args);
+    super(a);
     this.ignore_index = a.ignore_index;
     this.register_buffer('weight', a.weight);
   }
@@ -61,29 +59,20 @@ export class NLLLoss extends Module {
   }
 }
 
-interface PoissonNLLLossArguments {
+interface PoissonNLLLossArguments extends ReductionArguments {
   readonly log_input?: boolean;
   readonly full?: boolean;
-  readonly size_average?: boolean | null;
   readonly eps?: number;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
 }
+const poissonNLLOrder = ['log_input', 'full', 'size_average', 'eps', 'reduce', 'reduction'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html */
-export class PoissonNLLLoss extends Module {
-  reduction: string;
+export class PoissonNLLLoss extends ReducedLoss {
   log_input: boolean;
   full: boolean;
   eps: number;
-  constructor(...args: ConstructorArguments<PoissonNLLLossArguments, ['log_input', 'full', 'size_average', 'eps', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<PoissonNLLLossArguments>(
-      'PoissonNLLLoss',
-      ['log_input', 'full', 'size_average', 'eps', 'reduce', 'reduction'],
-      { log_input: true, full: false, size_average: null, eps: 1e-8, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+  constructor(...args: ConstructorArguments<PoissonNLLLossArguments, typeof poissonNLLOrder>) {
+    const a = bindLoss<PoissonNLLLossArguments>('PoissonNLLLoss', poissonNLLOrder, { log_input: true, full: false, eps: 1e-8 }, args);
+    super(a);
     this.log_input = a.log_input;
     this.full = a.full;
     this.eps = a.eps;
@@ -103,16 +92,17 @@ interface GaussianNLLLossArguments {
   readonly eps?: number;
   readonly reduction?: string;
 }
+const gaussianNLLLossOrder = ['full', 'eps', 'reduction'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.GaussianNLLLoss.html */
 export class GaussianNLLLoss extends Module {
   reduction: string;
   full: boolean;
   eps: number;
-  constructor(...args: ConstructorArguments<GaussianNLLLossArguments, ['full', 'eps', 'reduction']>) {
+  constructor(...args: ConstructorArguments<GaussianNLLLossArguments, typeof gaussianNLLLossOrder>) {
     super();
     const a = bindConstructor<GaussianNLLLossArguments>(
       'GaussianNLLLoss',
-      ['full', 'eps', 'reduction'],
+      gaussianNLLLossOrder,
       { full: false, eps: 1e-6, reduction: 'mean' },
       args,
     );
@@ -125,25 +115,16 @@ export class GaussianNLLLoss extends Module {
   }
 }
 
-interface KLDivLossArguments {
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
+interface KLDivLossArguments extends ReductionArguments {
   readonly log_target?: boolean;
 }
+const klDivOrder = ['size_average', 'reduce', 'reduction', 'log_target'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html */
-export class KLDivLoss extends Module {
-  reduction: string;
+export class KLDivLoss extends ReducedLoss {
   log_target: boolean;
-  constructor(...args: ConstructorArguments<KLDivLossArguments, ['size_average', 'reduce', 'reduction', 'log_target']>) {
-    super();
-    const a = bindConstructor<KLDivLossArguments>(
-      'KLDivLoss',
-      ['size_average', 'reduce', 'reduction', 'log_target'],
-      { size_average: null, reduce: null, reduction: 'mean', log_target: false },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+  constructor(...args: ConstructorArguments<KLDivLossArguments, typeof klDivOrder>) {
+    const a = bindLoss<KLDivLossArguments>('KLDivLoss', klDivOrder, { log_target: false }, args);
+    super(a);
     this.log_target = a.log_target;
   }
   override forward(input: Tensor, target: Tensor): Tensor {
@@ -151,48 +132,26 @@ export class KLDivLoss extends Module {
   }
 }
 
-interface MSELossArguments {
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
-}
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html */
-export class MSELoss extends Module {
-  reduction: string;
-  constructor(...args: ConstructorArguments<MSELossArguments, ['size_average', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<MSELossArguments>(
-      'MSELoss',
-      ['size_average', 'reduce', 'reduction'],
-      { size_average: null, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+export class MSELoss extends ReducedLoss {
+  constructor(...args: ConstructorArguments<ReductionArguments, typeof plainOrder>) {
+    super(bindLoss<ReductionArguments>('MSELoss', plainOrder, {}, args));
   }
   override forward(input: Tensor, target: Tensor): Tensor {
     return functional.mse_loss(input, target, { reduction: this.reduction });
   }
 }
 
-interface BCELossArguments {
+interface BCELossArguments extends ReductionArguments {
   readonly weight?: Tensor | null;
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
 }
+const bceOrder = ['weight', 'size_average', 'reduce', 'reduction'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html */
-export class BCELoss extends Module {
-  reduction: string;
+export class BCELoss extends ReducedLoss {
   declare weight: Tensor | null;
-  constructor(...args: ConstructorArguments<BCELossArguments, ['weight', 'size_average', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<BCELossArguments>(
-      'BCELoss',
-      ['weight', 'size_average', 'reduce', 'reduction'],
-      { weight: null, size_average: null, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+  constructor(...args: ConstructorArguments<BCELossArguments, typeof bceOrder>) {
+    const a = bindLoss<BCELossArguments>('BCELoss', bceOrder, { weight: null }, args);
+    super(a);
     this.register_buffer('weight', a.weight);
   }
   override forward(input: Tensor, target: Tensor): Tensor {
@@ -200,27 +159,18 @@ export class BCELoss extends Module {
   }
 }
 
-interface BCEWithLogitsLossArguments {
+interface BCEWithLogitsLossArguments extends ReductionArguments {
   readonly weight?: Tensor | null;
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
   readonly pos_weight?: Tensor | null;
 }
+const bceWithLogitsOrder = ['weight', 'size_average', 'reduce', 'reduction', 'pos_weight'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html */
-export class BCEWithLogitsLoss extends Module {
-  reduction: string;
+export class BCEWithLogitsLoss extends ReducedLoss {
   declare weight: Tensor | null;
   declare pos_weight: Tensor | null;
-  constructor(...args: ConstructorArguments<BCEWithLogitsLossArguments, ['weight', 'size_average', 'reduce', 'reduction', 'pos_weight']>) {
-    super();
-    const a = bindConstructor<BCEWithLogitsLossArguments>(
-      'BCEWithLogitsLoss',
-      ['weight', 'size_average', 'reduce', 'reduction', 'pos_weight'],
-      { weight: null, size_average: null, reduce: null, reduction: 'mean', pos_weight: null },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+  constructor(...args: ConstructorArguments<BCEWithLogitsLossArguments, typeof bceWithLogitsOrder>) {
+    const a = bindLoss<BCEWithLogitsLossArguments>('BCEWithLogitsLoss', bceWithLogitsOrder, { weight: null, pos_weight: null }, args);
+    super(a);
     this.register_buffer('weight', a.weight);
     this.register_buffer('pos_weight', a.pos_weight);
   }
@@ -233,25 +183,16 @@ export class BCEWithLogitsLoss extends Module {
   }
 }
 
-interface HingeEmbeddingLossArguments {
+interface HingeEmbeddingLossArguments extends ReductionArguments {
   readonly margin?: number;
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
 }
+const hingeEmbeddingOrder = ['margin', 'size_average', 'reduce', 'reduction'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html */
-export class HingeEmbeddingLoss extends Module {
-  reduction: string;
+export class HingeEmbeddingLoss extends ReducedLoss {
   margin: number;
-  constructor(...args: ConstructorArguments<HingeEmbeddingLossArguments, ['margin', 'size_average', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<HingeEmbeddingLossArguments>(
-      'HingeEmbeddingLoss',
-      ['margin', 'size_average', 'reduce', 'reduction'],
-      { margin: 1, size_average: null, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+  constructor(...args: ConstructorArguments<HingeEmbeddingLossArguments, typeof hingeEmbeddingOrder>) {
+    const a = bindLoss<HingeEmbeddingLossArguments>('HingeEmbeddingLoss', hingeEmbeddingOrder, { margin: 1 }, args);
+    super(a);
     this.margin = a.margin;
   }
   override forward(input: Tensor, target: Tensor): Tensor {
@@ -259,48 +200,26 @@ export class HingeEmbeddingLoss extends Module {
   }
 }
 
-interface MultiLabelMarginLossArguments {
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
-}
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiLabelMarginLoss.html */
-export class MultiLabelMarginLoss extends Module {
-  reduction: string;
-  constructor(...args: ConstructorArguments<MultiLabelMarginLossArguments, ['size_average', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<MultiLabelMarginLossArguments>(
-      'MultiLabelMarginLoss',
-      ['size_average', 'reduce', 'reduction'],
-      { size_average: null, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+export class MultiLabelMarginLoss extends ReducedLoss {
+  constructor(...args: ConstructorArguments<ReductionArguments, typeof plainOrder>) {
+    super(bindLoss<ReductionArguments>('MultiLabelMarginLoss', plainOrder, {}, args));
   }
   override forward(input: Tensor, target: Tensor): Tensor {
     return functional.multilabel_margin_loss(input, target, { reduction: this.reduction });
   }
 }
 
-interface SmoothL1LossArguments {
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
+interface SmoothL1LossArguments extends ReductionArguments {
   readonly beta?: number;
 }
+const smoothL1Order = ['size_average', 'reduce', 'reduction', 'beta'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html */
-export class SmoothL1Loss extends Module {
-  reduction: string;
+export class SmoothL1Loss extends ReducedLoss {
   beta: number;
-  constructor(...args: ConstructorArguments<SmoothL1LossArguments, ['size_average', 'reduce', 'reduction', 'beta']>) {
-    super();
-    const a = bindConstructor<SmoothL1LossArguments>(
-      'SmoothL1Loss',
-      ['size_average', 'reduce', 'reduction', 'beta'],
-      { size_average: null, reduce: null, reduction: 'mean', beta: 1 },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+  constructor(...args: ConstructorArguments<SmoothL1LossArguments, typeof smoothL1Order>) {
+    const a = bindLoss<SmoothL1LossArguments>('SmoothL1Loss', smoothL1Order, { beta: 1 }, args);
+    super(a);
     this.beta = a.beta;
   }
   override forward(input: Tensor, target: Tensor): Tensor {
@@ -312,13 +231,14 @@ interface HuberLossArguments {
   readonly reduction?: string;
   readonly delta?: number;
 }
+const huberLossOrder = ['reduction', 'delta'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html */
 export class HuberLoss extends Module {
   reduction: string;
   delta: number;
-  constructor(...args: ConstructorArguments<HuberLossArguments, ['reduction', 'delta']>) {
+  constructor(...args: ConstructorArguments<HuberLossArguments, typeof huberLossOrder>) {
     super();
-    const a = bindConstructor<HuberLossArguments>('HuberLoss', ['reduction', 'delta'], { reduction: 'mean', delta: 1 }, args);
+    const a = bindConstructor<HuberLossArguments>('HuberLoss', huberLossOrder, { reduction: 'mean', delta: 1 }, args);
     this.reduction = a.reduction;
     this.delta = a.delta;
   }
@@ -327,57 +247,35 @@ export class HuberLoss extends Module {
   }
 }
 
-interface SoftMarginLossArguments {
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
-}
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.SoftMarginLoss.html */
-export class SoftMarginLoss extends Module {
-  reduction: string;
-  constructor(...args: ConstructorArguments<SoftMarginLossArguments, ['size_average', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<SoftMarginLossArguments>(
-      'SoftMarginLoss',
-      ['size_average', 'reduce', 'reduction'],
-      { size_average: null, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+export class SoftMarginLoss extends ReducedLoss {
+  constructor(...args: ConstructorArguments<ReductionArguments, typeof plainOrder>) {
+    super(bindLoss<ReductionArguments>('SoftMarginLoss', plainOrder, {}, args));
   }
   override forward(input: Tensor, target: Tensor): Tensor {
     return functional.soft_margin_loss(input, target, { reduction: this.reduction });
   }
 }
 
-interface CrossEntropyLossArguments {
+interface CrossEntropyLossArguments extends ReductionArguments {
   readonly weight?: Tensor | null;
-  readonly size_average?: boolean | null;
   readonly ignore_index?: number;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
   readonly label_smoothing?: number;
 }
+const crossEntropyOrder = ['weight', 'size_average', 'ignore_index', 'reduce', 'reduction', 'label_smoothing'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html */
-export class CrossEntropyLoss extends Module {
-  reduction: string;
+export class CrossEntropyLoss extends ReducedLoss {
   ignore_index: number;
   label_smoothing: number;
   declare weight: Tensor | null;
-  constructor(
-    ...args: ConstructorArguments<
-      CrossEntropyLossArguments,
-      ['weight', 'size_average', 'ignore_index', 'reduce', 'reduction', 'label_smoothing']
-    >
-  ) {
-    super();
-    const a = bindConstructor<CrossEntropyLossArguments>(
+  constructor(...args: ConstructorArguments<CrossEntropyLossArguments, typeof crossEntropyOrder>) {
+    const a = bindLoss<CrossEntropyLossArguments>(
       'CrossEntropyLoss',
-      ['weight', 'size_average', 'ignore_index', 'reduce', 'reduction', 'label_smoothing'],
-      { weight: null, size_average: null, ignore_index: -100, reduce: null, reduction: 'mean', label_smoothing: 0 },
+      crossEntropyOrder,
+      { weight: null, ignore_index: -100, label_smoothing: 0 },
       args,
     );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+    super(a);
     this.ignore_index = a.ignore_index;
     this.label_smoothing = a.label_smoothing;
     this.register_buffer('weight', a.weight);
@@ -392,25 +290,16 @@ export class CrossEntropyLoss extends Module {
   }
 }
 
-interface MultiLabelSoftMarginLossArguments {
+interface MultiLabelSoftMarginLossArguments extends ReductionArguments {
   readonly weight?: Tensor | null;
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
 }
+const multiLabelSoftMarginOrder = ['weight', 'size_average', 'reduce', 'reduction'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html */
-export class MultiLabelSoftMarginLoss extends Module {
-  reduction: string;
+export class MultiLabelSoftMarginLoss extends ReducedLoss {
   declare weight: Tensor | null;
-  constructor(...args: ConstructorArguments<MultiLabelSoftMarginLossArguments, ['weight', 'size_average', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<MultiLabelSoftMarginLossArguments>(
-      'MultiLabelSoftMarginLoss',
-      ['weight', 'size_average', 'reduce', 'reduction'],
-      { weight: null, size_average: null, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+  constructor(...args: ConstructorArguments<MultiLabelSoftMarginLossArguments, typeof multiLabelSoftMarginOrder>) {
+    const a = bindLoss<MultiLabelSoftMarginLossArguments>('MultiLabelSoftMarginLoss', multiLabelSoftMarginOrder, { weight: null }, args);
+    super(a);
     this.register_buffer('weight', a.weight);
   }
   override forward(input: Tensor, target: Tensor): Tensor {
@@ -418,25 +307,16 @@ export class MultiLabelSoftMarginLoss extends Module {
   }
 }
 
-interface CosineEmbeddingLossArguments {
+interface CosineEmbeddingLossArguments extends ReductionArguments {
   readonly margin?: number;
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
 }
+const cosineEmbeddingOrder = ['margin', 'size_average', 'reduce', 'reduction'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html */
-export class CosineEmbeddingLoss extends Module {
-  reduction: string;
+export class CosineEmbeddingLoss extends ReducedLoss {
   margin: number;
-  constructor(...args: ConstructorArguments<CosineEmbeddingLossArguments, ['margin', 'size_average', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<CosineEmbeddingLossArguments>(
-      'CosineEmbeddingLoss',
-      ['margin', 'size_average', 'reduce', 'reduction'],
-      { margin: 0, size_average: null, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+  constructor(...args: ConstructorArguments<CosineEmbeddingLossArguments, typeof cosineEmbeddingOrder>) {
+    const a = bindLoss<CosineEmbeddingLossArguments>('CosineEmbeddingLoss', cosineEmbeddingOrder, { margin: 0 }, args);
+    super(a);
     this.margin = a.margin;
   }
   override forward(input1: Tensor, input2: Tensor, target: Tensor): Tensor {
@@ -444,25 +324,16 @@ export class CosineEmbeddingLoss extends Module {
   }
 }
 
-interface MarginRankingLossArguments {
+interface MarginRankingLossArguments extends ReductionArguments {
   readonly margin?: number;
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
 }
+const marginRankingOrder = ['margin', 'size_average', 'reduce', 'reduction'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.MarginRankingLoss.html */
-export class MarginRankingLoss extends Module {
-  reduction: string;
+export class MarginRankingLoss extends ReducedLoss {
   margin: number;
-  constructor(...args: ConstructorArguments<MarginRankingLossArguments, ['margin', 'size_average', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<MarginRankingLossArguments>(
-      'MarginRankingLoss',
-      ['margin', 'size_average', 'reduce', 'reduction'],
-      { margin: 0, size_average: null, reduce: null, reduction: 'mean' },
-      args,
-    );
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
+  constructor(...args: ConstructorArguments<MarginRankingLossArguments, typeof marginRankingOrder>) {
+    const a = bindLoss<MarginRankingLossArguments>('MarginRankingLoss', marginRankingOrder, { margin: 0 }, args);
+    super(a);
     this.margin = a.margin;
   }
   override forward(input1: Tensor, input2: Tensor, target: Tensor): Tensor {
@@ -470,30 +341,21 @@ export class MarginRankingLoss extends Module {
   }
 }
 
-interface MultiMarginLossArguments {
+interface MultiMarginLossArguments extends ReductionArguments {
   readonly p?: number;
   readonly margin?: number;
   readonly weight?: Tensor | null;
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
 }
+const multiMarginOrder = ['p', 'margin', 'weight', 'size_average', 'reduce', 'reduction'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiMarginLoss.html */
-export class MultiMarginLoss extends Module {
-  reduction: string;
+export class MultiMarginLoss extends ReducedLoss {
   p: number;
   margin: number;
   declare weight: Tensor | null;
-  constructor(...args: ConstructorArguments<MultiMarginLossArguments, ['p', 'margin', 'weight', 'size_average', 'reduce', 'reduction']>) {
-    super();
-    const a = bindConstructor<MultiMarginLossArguments>(
-      'MultiMarginLoss',
-      ['p', 'margin', 'weight', 'size_average', 'reduce', 'reduction'],
-      { p: 1, margin: 1, weight: null, size_average: null, reduce: null, reduction: 'mean' },
-      args,
-    );
+  constructor(...args: ConstructorArguments<MultiMarginLossArguments, typeof multiMarginOrder>) {
+    const a = bindLoss<MultiMarginLossArguments>('MultiMarginLoss', multiMarginOrder, { p: 1, margin: 1, weight: null }, args);
+    super(a);
     if (a.p !== 1 && a.p !== 2) throw new Error('only p == 1 and p == 2 supported');
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
     this.p = a.p;
     this.margin = a.margin;
     this.register_buffer('weight', a.weight);
@@ -503,34 +365,28 @@ export class MultiMarginLoss extends Module {
   }
 }
 
-interface TripletMarginLossArguments {
+interface TripletMarginLossArguments extends ReductionArguments {
   readonly margin?: number;
   readonly p?: number;
   readonly eps?: number;
   readonly swap?: boolean;
-  readonly size_average?: boolean | null;
-  readonly reduce?: boolean | null;
-  readonly reduction?: string;
 }
+const tripletMarginOrder = ['margin', 'p', 'eps', 'swap', 'size_average', 'reduce', 'reduction'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html */
-export class TripletMarginLoss extends Module {
-  reduction: string;
+export class TripletMarginLoss extends ReducedLoss {
   margin: number;
   p: number;
   eps: number;
   swap: boolean;
-  constructor(
-    ...args: ConstructorArguments<TripletMarginLossArguments, ['margin', 'p', 'eps', 'swap', 'size_average', 'reduce', 'reduction']>
-  ) {
-    super();
-    const a = bindConstructor<TripletMarginLossArguments>(
+  constructor(...args: ConstructorArguments<TripletMarginLossArguments, typeof tripletMarginOrder>) {
+    const a = bindLoss<TripletMarginLossArguments>(
       'TripletMarginLoss',
-      ['margin', 'p', 'eps', 'swap', 'size_average', 'reduce', 'reduction'],
-      { margin: 1, p: 2, eps: 1e-6, swap: false, size_average: null, reduce: null, reduction: 'mean' },
+      tripletMarginOrder,
+      { margin: 1, p: 2, eps: 1e-6, swap: false },
       args,
     );
+    super(a);
     if (a.margin <= 0) throw new Error(`TripletMarginLoss: expected margin to be greater than 0, got ${a.margin} instead`);
-    this.reduction = legacy(a.size_average, a.reduce, a.reduction);
     this.margin = a.margin;
     this.p = a.p;
     this.eps = a.eps;
@@ -585,19 +441,15 @@ interface CTCLossArguments {
   readonly reduction?: string;
   readonly zero_infinity?: boolean;
 }
+const ctcLossOrder = ['blank', 'reduction', 'zero_infinity'] as const;
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.CTCLoss.html */
 export class CTCLoss extends Module {
   reduction: string;
   blank: number;
   zero_infinity: boolean;
-  constructor(...args: ConstructorArguments<CTCLossArguments, ['blank', 'reduction', 'zero_infinity']>) {
+  constructor(...args: ConstructorArguments<CTCLossArguments, typeof ctcLossOrder>) {
     super();
-    const a = bindConstructor<CTCLossArguments>(
-      'CTCLoss',
-      ['blank', 'reduction', 'zero_infinity'],
-      { blank: 0, reduction: 'mean', zero_infinity: false },
-      args,
-    );
+    const a = bindConstructor<CTCLossArguments>('CTCLoss', ctcLossOrder, { blank: 0, reduction: 'mean', zero_infinity: false }, args);
     this.reduction = a.reduction;
     this.blank = a.blank;
     this.zero_infinity = a.zero_infinity;

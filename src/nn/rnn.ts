@@ -167,7 +167,7 @@ export class RNNBase extends Module {
   }
 }
 
-type RnnOrder = [
+const rnnOrder = [
   'input_size',
   'hidden_size',
   'num_layers',
@@ -178,32 +178,9 @@ type RnnOrder = [
   'bidirectional',
   'device',
   'dtype',
-];
-const rnnOrder: RnnOrder = [
-  'input_size',
-  'hidden_size',
-  'num_layers',
-  'nonlinearity',
-  'bias',
-  'batch_first',
-  'dropout',
-  'bidirectional',
-  'device',
-  'dtype',
-];
-type GruOrder = ['input_size', 'hidden_size', 'num_layers', 'bias', 'batch_first', 'dropout', 'bidirectional', 'device', 'dtype'];
-const gruOrder: GruOrder = [
-  'input_size',
-  'hidden_size',
-  'num_layers',
-  'bias',
-  'batch_first',
-  'dropout',
-  'bidirectional',
-  'device',
-  'dtype',
-];
-type LstmOrder = [
+] as const;
+const gruOrder = ['input_size', 'hidden_size', 'num_layers', 'bias', 'batch_first', 'dropout', 'bidirectional', 'device', 'dtype'] as const;
+const lstmOrder = [
   'input_size',
   'hidden_size',
   'num_layers',
@@ -214,19 +191,7 @@ type LstmOrder = [
   'proj_size',
   'device',
   'dtype',
-];
-const lstmOrder: LstmOrder = [
-  'input_size',
-  'hidden_size',
-  'num_layers',
-  'bias',
-  'batch_first',
-  'dropout',
-  'bidirectional',
-  'proj_size',
-  'device',
-  'dtype',
-];
+] as const;
 /** What a layer returns for what it is given: packed for packed. */
 type Same<I extends Tensor | PackedSequence> = I extends PackedSequence ? PackedSequence : Tensor;
 
@@ -238,7 +203,7 @@ export interface RNN {
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html */
 export class RNN extends RNNBase {
   nonlinearity: 'tanh' | 'relu';
-  constructor(...args: ConstructorArguments<RnnArguments, RnnOrder>) {
+  constructor(...args: ConstructorArguments<RnnArguments, typeof rnnOrder>) {
     const a = bindConstructor<RnnArguments>('RNN', rnnOrder, { ...defaults, nonlinearity: 'tanh' }, args);
     if (a.nonlinearity !== 'tanh' && a.nonlinearity !== 'relu')
       throw new Error(`Unknown nonlinearity '${String(a.nonlinearity satisfies never)}'. Select from 'tanh' or 'relu'.`);
@@ -258,7 +223,7 @@ export interface GRU {
 }
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html */
 export class GRU extends RNNBase {
-  constructor(...args: ConstructorArguments<RecurrentArguments, GruOrder>) {
+  constructor(...args: ConstructorArguments<RecurrentArguments, typeof gruOrder>) {
     super('GRU', bindConstructor<RecurrentArguments>('GRU', gruOrder, defaults, args));
   }
   override forward<I extends Tensor | PackedSequence>(input: I, hx: Tensor | null = null): [Same<I>, Tensor] {
@@ -274,7 +239,7 @@ export interface LSTM {
 }
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html */
 export class LSTM extends RNNBase {
-  constructor(...args: ConstructorArguments<LstmArguments, LstmOrder>) {
+  constructor(...args: ConstructorArguments<LstmArguments, typeof lstmOrder>) {
     super('LSTM', bindConstructor<LstmArguments>('LSTM', lstmOrder, { ...defaults, proj_size: 0 }, args));
   }
   override forward<I extends Tensor | PackedSequence>(input: I, hx: readonly [Tensor, Tensor] | null = null): [Same<I>, [Tensor, Tensor]] {
@@ -293,8 +258,7 @@ interface CellArguments extends FactoryOptions {
 interface RnnCellArguments extends CellArguments {
   readonly nonlinearity?: 'tanh' | 'relu';
 }
-type CellOrder = ['input_size', 'hidden_size', 'bias', 'device', 'dtype'];
-const cellOrder: CellOrder = ['input_size', 'hidden_size', 'bias', 'device', 'dtype'];
+const cellOrder = ['input_size', 'hidden_size', 'bias', 'device', 'dtype'] as const;
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.RNNCell.html and its relatives: one step. */
 export class RNNCellBase extends Module {
@@ -361,7 +325,7 @@ export class RNNCell extends RNNCellBase {
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html */
 export class LSTMCell extends RNNCellBase {
-  constructor(...args: ConstructorArguments<CellArguments, CellOrder>) {
+  constructor(...args: ConstructorArguments<CellArguments, typeof cellOrder>) {
     super(bindConstructor<CellArguments>('LSTMCell', cellOrder, { bias: true, device: null, dtype: null }, args), 4);
   }
   override forward(input: Tensor, hx: readonly [Tensor, Tensor] | null = null): [Tensor, Tensor] {
@@ -372,7 +336,7 @@ export class LSTMCell extends RNNCellBase {
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.GRUCell.html */
 export class GRUCell extends RNNCellBase {
-  constructor(...args: ConstructorArguments<CellArguments, CellOrder>) {
+  constructor(...args: ConstructorArguments<CellArguments, typeof cellOrder>) {
     super(bindConstructor<CellArguments>('GRUCell', cellOrder, { bias: true, device: null, dtype: null }, args), 3);
   }
   override forward(input: Tensor, hx: Tensor | null = null): Tensor {

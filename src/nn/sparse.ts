@@ -84,7 +84,7 @@ class Table extends Module {
   }
 }
 
-type EmbeddingOrder = [
+const embeddingOrder = [
   'num_embeddings',
   'embedding_dim',
   'padding_idx',
@@ -96,25 +96,12 @@ type EmbeddingOrder = [
   '_freeze',
   'device',
   'dtype',
-];
-const embeddingOrder: EmbeddingOrder = [
-  'num_embeddings',
-  'embedding_dim',
-  'padding_idx',
-  'max_norm',
-  'norm_type',
-  'scale_grad_by_freq',
-  'sparse',
-  '_weight',
-  '_freeze',
-  'device',
-  'dtype',
-];
+] as const;
 type FromPretrained = Omit<CommonArguments, 'num_embeddings' | 'embedding_dim' | '_weight'> & { readonly freeze?: boolean };
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.Embedding.html */
 export class Embedding extends Table {
-  constructor(...args: ConstructorArguments<EmbeddingArguments, EmbeddingOrder>) {
+  constructor(...args: ConstructorArguments<EmbeddingArguments, typeof embeddingOrder>) {
     const a = bindConstructor<EmbeddingArguments>('Embedding', embeddingOrder, { ...defaults, _freeze: false }, args);
     super(a, a._freeze);
   }
@@ -134,7 +121,7 @@ export class Embedding extends Table {
   }
 }
 
-type BagOrder = [
+const bagOrder = [
   'num_embeddings',
   'embedding_dim',
   'max_norm',
@@ -147,21 +134,7 @@ type BagOrder = [
   'padding_idx',
   'device',
   'dtype',
-];
-const bagOrder: BagOrder = [
-  'num_embeddings',
-  'embedding_dim',
-  'max_norm',
-  'norm_type',
-  'scale_grad_by_freq',
-  'mode',
-  'sparse',
-  '_weight',
-  'include_last_offset',
-  'padding_idx',
-  'device',
-  'dtype',
-];
+] as const;
 interface BagForward {
   readonly input: Tensor;
   readonly offsets?: Tensor | null;
@@ -171,7 +144,7 @@ interface BagForward {
 export class EmbeddingBag extends Table {
   mode: 'sum' | 'mean' | 'max';
   include_last_offset: boolean;
-  constructor(...args: ConstructorArguments<EmbeddingBagArguments, BagOrder>) {
+  constructor(...args: ConstructorArguments<EmbeddingBagArguments, typeof bagOrder>) {
     const a = bindConstructor<EmbeddingBagArguments>(
       'EmbeddingBag',
       bagOrder,

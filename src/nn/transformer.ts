@@ -38,7 +38,7 @@ interface LayerArguments extends FactoryOptions {
   readonly norm_first?: boolean;
   readonly bias?: boolean;
 }
-type LayerOrder = [
+const layerOrder = [
   'd_model',
   'nhead',
   'dim_feedforward',
@@ -50,20 +50,7 @@ type LayerOrder = [
   'bias',
   'device',
   'dtype',
-];
-const layerOrder: LayerOrder = [
-  'd_model',
-  'nhead',
-  'dim_feedforward',
-  'dropout',
-  'activation',
-  'layer_norm_eps',
-  'batch_first',
-  'norm_first',
-  'bias',
-  'device',
-  'dtype',
-];
+] as const;
 const common = {
   dim_feedforward: 2048,
   dropout: 0.1,
@@ -110,7 +97,7 @@ export class TransformerEncoderLayer extends Module {
   activation: (x: Tensor) => Tensor;
   /** Whether PyTorch could take its fast path for this layer. */
   plain: boolean;
-  constructor(...args: ConstructorArguments<LayerArguments, LayerOrder>) {
+  constructor(...args: ConstructorArguments<LayerArguments, typeof layerOrder>) {
     super();
     const a = bindConstructor<LayerArguments>('TransformerEncoderLayer', layerOrder, common, args);
     this.self_attn = attentionFor(a);
@@ -156,7 +143,7 @@ interface DecoderLayerForward {
   readonly tgt_is_causal?: boolean | null;
   readonly memory_is_causal?: boolean;
 }
-type DecoderOrder = [
+const decoderOrder = [
   'tgt',
   'memory',
   'tgt_mask',
@@ -165,17 +152,7 @@ type DecoderOrder = [
   'memory_key_padding_mask',
   'tgt_is_causal',
   'memory_is_causal',
-];
-const decoderOrder: DecoderOrder = [
-  'tgt',
-  'memory',
-  'tgt_mask',
-  'memory_mask',
-  'tgt_key_padding_mask',
-  'memory_key_padding_mask',
-  'tgt_is_causal',
-  'memory_is_causal',
-];
+] as const;
 const noMasks = {
   tgt_mask: null,
   memory_mask: null,
@@ -200,7 +177,7 @@ export class TransformerDecoderLayer extends Module {
   dropout2: Dropout;
   dropout3: Dropout;
   activation: (x: Tensor) => Tensor;
-  constructor(...args: ConstructorArguments<LayerArguments, LayerOrder>) {
+  constructor(...args: ConstructorArguments<LayerArguments, typeof layerOrder>) {
     super();
     const a = bindConstructor<LayerArguments>('TransformerDecoderLayer', layerOrder, common, args);
     this.self_attn = attentionFor(a);
@@ -217,7 +194,7 @@ export class TransformerDecoderLayer extends Module {
     this.dropout3 = new Dropout(a.dropout);
     this.activation = activationOf(a.activation);
   }
-  override forward(...args: ConstructorArguments<DecoderLayerForward, DecoderOrder>): Tensor {
+  override forward(...args: ConstructorArguments<DecoderLayerForward, typeof decoderOrder>): Tensor {
     const a = bindForward<DecoderLayerForward>(decoderOrder, noMasks, args);
     const own = (x: Tensor): Tensor => {
       const options = { attn_mask: a.tgt_mask, key_padding_mask: a.tgt_key_padding_mask, is_causal: a.tgt_is_causal ?? false };
@@ -320,7 +297,7 @@ export class TransformerDecoder extends Module {
     this.num_layers = a.num_layers;
     this.norm = a.norm;
   }
-  override forward(...args: ConstructorArguments<DecoderLayerForward, DecoderOrder>): Tensor {
+  override forward(...args: ConstructorArguments<DecoderLayerForward, typeof decoderOrder>): Tensor {
     const { tgt, memory, ...options } = bindForward<DecoderLayerForward>(decoderOrder, noMasks, args);
     let out = tgt;
     for (const layer of this.layers) out = layer(out, memory, options);
@@ -343,7 +320,7 @@ interface TransformerArguments extends FactoryOptions {
   readonly norm_first?: boolean;
   readonly bias?: boolean;
 }
-type TransformerOrder = [
+const transformerOrder = [
   'd_model',
   'nhead',
   'num_encoder_layers',
@@ -359,24 +336,7 @@ type TransformerOrder = [
   'bias',
   'device',
   'dtype',
-];
-const transformerOrder: TransformerOrder = [
-  'd_model',
-  'nhead',
-  'num_encoder_layers',
-  'num_decoder_layers',
-  'dim_feedforward',
-  'dropout',
-  'activation',
-  'custom_encoder',
-  'custom_decoder',
-  'layer_norm_eps',
-  'batch_first',
-  'norm_first',
-  'bias',
-  'device',
-  'dtype',
-];
+] as const;
 interface TransformerForward {
   readonly src: Tensor;
   readonly tgt: Tensor;
@@ -390,7 +350,7 @@ interface TransformerForward {
   readonly tgt_is_causal?: boolean | null;
   readonly memory_is_causal?: boolean;
 }
-type TransformerForwardOrder = [
+const transformerForwardOrder = [
   'src',
   'tgt',
   'src_mask',
@@ -402,20 +362,7 @@ type TransformerForwardOrder = [
   'src_is_causal',
   'tgt_is_causal',
   'memory_is_causal',
-];
-const transformerForwardOrder: TransformerForwardOrder = [
-  'src',
-  'tgt',
-  'src_mask',
-  'tgt_mask',
-  'memory_mask',
-  'src_key_padding_mask',
-  'tgt_key_padding_mask',
-  'memory_key_padding_mask',
-  'src_is_causal',
-  'tgt_is_causal',
-  'memory_is_causal',
-];
+] as const;
 
 /** https://docs.pytorch.org/docs/stable/generated/torch.nn.Transformer.html */
 export class Transformer extends Module {
@@ -424,7 +371,7 @@ export class Transformer extends Module {
   d_model: number;
   nhead: number;
   batch_first: boolean;
-  constructor(...args: ConstructorArguments<TransformerArguments, TransformerOrder>) {
+  constructor(...args: ConstructorArguments<TransformerArguments, typeof transformerOrder>) {
     super();
     const a = bindConstructor<TransformerArguments>(
       'Transformer',
@@ -448,7 +395,7 @@ export class Transformer extends Module {
   static generate_square_subsequent_mask(size: number): Tensor {
     return causalMask(size);
   }
-  override forward(...args: ConstructorArguments<TransformerForward, TransformerForwardOrder>): Tensor {
+  override forward(...args: ConstructorArguments<TransformerForward, typeof transformerForwardOrder>): Tensor {
     const a = bindForward<TransformerForward>(
       transformerForwardOrder,
       { ...noMasks, src_mask: null, src_key_padding_mask: null, src_is_causal: null, tgt_is_causal: null },

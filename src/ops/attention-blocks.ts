@@ -96,7 +96,7 @@ export function blockedAttentionGradient(
   const toQueries: Prim[] = [];
   let toKeys: Prim | null = null;
   let toValues: Prim | null = null;
-  let toMask: Prim[] = [];
+  const toMask: Prim[] = [];
   const plus = (sum: Prim | null, x: Prim): Prim => (sum === null ? x : sum.add(x));
   blocksOf(q, o.rows).forEach((block, i) => {
     // The first block waits for the gradient, so that it is not taken for the forward's.
@@ -120,7 +120,6 @@ export function blockedAttentionGradient(
       const own = whole ? rowsOf(mask, blocksOf(q, o.rows)[i]).shape : mask.shape;
       return sumToShape(p, own);
     });
-    toMask = parts;
     maskGradient = (whole ? cat(parts, parts[0].ndim - 2) : parts.reduce((a, b) => a.add(b))).cast(mask.dtype);
   }
   const queries = cat(toQueries, toQueries[0].ndim - 2);

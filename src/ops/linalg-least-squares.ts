@@ -38,8 +38,8 @@ function lstsqOf(a: Tensor, b: Tensor, rcond: number | null, driver: string | nu
       `${name}: Expected input and other to have the same dtype, but got input's dtype ${scalarTypeName(a.dtype)} and other's dtype ${scalarTypeName(b.dtype)}`,
     );
   const difference = a.ndim - b.ndim;
-  if (difference < 0) throw new Error(`${name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1`);
-  if (difference > 1) throw new Error(`${name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1`);
+  if (difference < 0 || difference > 1)
+    throw new Error(`${name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1`);
   const vector = difference === 1;
   const rows = vector ? last(b) : lastButOne(b);
   if (lastButOne(a) !== rows) throw new Error(`${name}: input.size(-2) should match other.size(${vector ? -1 : -2})`);

@@ -115,8 +115,7 @@ const addmm = (a: Prim, b: Prim, c: Prim, beta: number, alpha: number): Prim =>
   b.cast(float32).dot(c.cast(float32)).mul(alpha).add(a.cast(float32).mul(beta)).cast(bfloat16);
 
 /** The nearest matrix with singular values around one, by Newton-Schulz iterations in bfloat16. */
-function orthogonalize(g: Prim, [a, b, c]: readonly [number, number, number], steps: number, eps: number): Prim {
-  const tall = !dims.provablyAtMost(g.shape[0], g.shape[1]);
+function orthogonalize(g: Prim, { coefficients: [a, b, c], steps, eps, tall }: MuonConstants): Prim {
   // Summed as it lies in memory, before it is transposed: one rounding of the norm to bfloat16 decides about all elements.
   const wide = g.cast(bfloat16).cast(float32);
   const norm = wide.mul(wide).sum().sqrt().cast(bfloat16).cast(float32).maximum(eps);
@@ -134,6 +133,8 @@ interface MuonConstants {
   readonly coefficients: readonly [number, number, number];
   readonly eps: number;
   readonly steps: number;
+  /** More rows than columns. A constant: where sizes are symbols the body could not tell. */
+  readonly tall: boolean;
   readonly high: boolean;
   readonly highMomentum: boolean;
 }
@@ -145,7 +146,7 @@ const muonRule = makeRule<MuonConstants>({
   update: (p, g, [buffer], [momentum, rest, decay, size], c) => {
     const next = lerp(buffer, g, rest, c.high);
     const update = c.nesterov ? lerp(g, next, momentum, c.highMomentum) : next;
-    return [p.mul(decay).add(orthogonalize(update, c.coefficients, c.steps, c.eps).cast(p.dtype).mul(size)), next];
+    return [p.mul(decay).add(orthogonalize(update, c).cast(p.dtype).mul(size)), next];
   },
 });
 
@@ -191,7 +192,7 @@ export class Muon extends Optimizer<MuonOptions> {
     for (const same of alike(slots, ({ p }) => p.shape.join())) {
       const [rows, columns] = same[0].p.shape;
       const ratio = adjust_lr_fn === 'match_rms_adamw' ? 0.2 * Math.sqrt(Math.max(rows, columns)) : Math.sqrt(Math.max(1, rows / columns));
-      muonRule(same, constants, [momentum, 1 - momentum, 1 - lr * weight_decay, -lr * ratio]);
+      muonRule(same, { ...constants, tall: rows > columns }, [momentum, 1 - momentum, 1 - lr * weight_decay, -lr * ratio]);
     }
   }
 }

@@ -3,14 +3,13 @@
  * `scripts/flags-page.mjs`, which loads it alone: it imports nothing.
  *
  * A flag is read from its environment variable when the package loads and may be set in code afterwards. A value that is none throws then,
- * rather than being taken for the default. Those that only the CUDA device reads (`read: 'used'`) are declared here and read where they are used.
+ * rather than being taken for the default.
  */
 type FlagType = 'boolean' | 'number' | 'bytes' | 'string';
 interface FlagInfo {
   readonly type: FlagType;
   readonly env: string;
   readonly doc: string;
-  readonly read?: 'used';
 }
 
 /** What the flag `trace` can print. */
@@ -80,19 +79,16 @@ export const flagTable = {
     type: 'string',
     env: 'MAGPIE_CACHE',
     doc: 'folder of compiled CUDA kernels; empty is `~/.cache/torch-magpie`',
-    read: 'used',
   },
   cublas: {
     type: 'boolean',
     env: 'MAGPIE_CUBLAS',
     doc: 'take matrix products from cuBLAS where it is found',
-    read: 'used',
   },
   cudaLibraries: {
     type: 'string',
     env: 'MAGPIE_CUDA_LIBRARIES',
     doc: 'folders, separated by `:`, in which NVRTC and cuBLAS are looked for first',
-    read: 'used',
   },
 } as const satisfies Record<string, FlagInfo>;
 

@@ -1,4 +1,5 @@
 /** A thread that compiles kernels for `kernel-cache.ts`: takes the next one until there are none, and writes cubins to files. */
+import { flags } from '../../util/flags.ts';
 import { requireCompiler } from './nvrtc.ts';
 
 export interface CompileJob {
@@ -8,6 +9,8 @@ export interface CompileJob {
 }
 export interface CompileOrder {
   readonly architecture: string;
+  /** The flag `cudaLibraries`: a thread reads flags anew from the environment. */
+  readonly libraries: string;
   readonly jobs: readonly CompileJob[];
   /** Next job, and workers that have ended. */
   readonly state: Int32Array;
@@ -15,8 +18,9 @@ export interface CompileOrder {
 
 const { workerData, isMainThread } = process.getBuiltinModule('node:worker_threads');
 if (!isMainThread && workerData !== null && 'architecture' in workerData) {
-  const { architecture, jobs, state } = workerData as CompileOrder;
+  const { architecture, libraries, jobs, state } = workerData as CompileOrder;
   const { writeFileSync, renameSync } = process.getBuiltinModule('node:fs');
+  flags.cudaLibraries = libraries;
   try {
     const compiler = requireCompiler();
     for (let i = Atomics.add(state, 0, 1); i < jobs.length; i = Atomics.add(state, 0, 1)) {

@@ -5,7 +5,9 @@
  * and rounded once: reductions in the narrow type are switched off, TF32 follows PyTorch's switch. One stream and a workspace of fixed
  * address and size, so that results repeat and calls can be recorded into graphs.
  */
+
 import type { DTypeName } from '../../dtype/dtype.ts';
+import { flags } from '../../util/flags.ts';
 import type { Driver } from './driver.ts';
 import { openLibrary, requireKoffi } from './libraries.ts';
 import { matmulSettings } from './settings.ts';
@@ -53,7 +55,7 @@ export function layoutOf(rows: number, columns: number, row: number, column: num
 
 /** cuBLAS for a device, or null where it is not installed (or MAGPIE_CUBLAS=0). */
 export function openCublas(driver: Driver, takeWorkspace: (bytes: number) => number): Cublas | null {
-  if (process.env['MAGPIE_CUBLAS'] === '0') return null;
+  if (!flags.cublas) return null;
   // It needs libcublasLt, which lies beside it: loaded first, so that it is found whatever the search path is.
   openLibrary('libcublasLt', ['libcublasLt.so.13', 'libcublasLt.so.12']);
   const found = openLibrary('libcublas', ['libcublas.so.13', 'libcublas.so.12']);

@@ -2,6 +2,7 @@
  * Kernels by what they do, loaded once a process; their cubins on disk by text, architecture and compiler, so that a second process
  * compiles nothing. Many new kernels at once are compiled by several threads. The folder is MAGPIE_CACHE, else `~/.cache/torch-magpie`; one that cannot be written is done without.
  */
+import { flags } from '../../util/flags.ts';
 import type { CompileJob, CompileOrder } from './compile-worker.ts';
 import type { Driver } from './driver.ts';
 import { type Compiler, compilerOptions, requireCompiler } from './nvrtc.ts';
@@ -21,9 +22,8 @@ export interface CudaKernel {
 
 function cacheFolder(): string {
   const { join } = process.getBuiltinModule('node:path');
-  const env = process.env;
-  if (env['MAGPIE_CACHE'] !== undefined && env['MAGPIE_CACHE'] !== '') return join(env['MAGPIE_CACHE'], 'cuda');
-  return join(env['XDG_CACHE_HOME'] ?? join(process.getBuiltinModule('node:os').homedir(), '.cache'), 'torch-magpie', 'cuda');
+  if (flags.cache !== '') return join(flags.cache, 'cuda');
+  return join(process.env['XDG_CACHE_HOME'] ?? join(process.getBuiltinModule('node:os').homedir(), '.cache'), 'torch-magpie', 'cuda');
 }
 
 /** A cubin from disk, or from the compiler. */
@@ -83,7 +83,7 @@ export class CubinStore {
     const begin = performance.now();
     const state = new Int32Array(new SharedArrayBuffer(8));
     const { Worker } = process.getBuiltinModule('node:worker_threads');
-    const order: CompileOrder = { architecture: this.#architecture, jobs, state };
+    const order: CompileOrder = { architecture: this.#architecture, libraries: flags.cudaLibraries, jobs, state };
     for (let i = 0; i < threads; i++) new Worker(script, { workerData: order }).unref();
     for (let ended = 0; ended < threads; ended = Atomics.load(state, 1)) {
       if (Atomics.wait(state, 1, ended, patienceMs) === 'timed-out') return;

@@ -3,7 +3,9 @@
  * `CUDA_PATH` and `CUDA_HOME`, `/usr/local/cuda*`, and the `nvidia` folders that pip fills beside any Python on the PATH or in `VIRTUAL_ENV`
  * (`pip install nvidia-cuda-nvrtc nvidia-cublas`). MAGPIE_CUDA_LIBRARIES, a list of folders, goes before all.
  */
+
 import type koffiModule from 'koffi';
+import { flags } from '../../util/flags.ts';
 
 export type Library = ReturnType<typeof koffiModule.load>;
 
@@ -28,7 +30,7 @@ export function libraryFolders(): readonly string[] {
       return [];
     }
   };
-  const folders: string[] = (env['MAGPIE_CUDA_LIBRARIES'] ?? '').split(':');
+  const folders: string[] = flags.cudaLibraries.split(':');
   for (const root of [env['CUDA_PATH'], env['CUDA_HOME']]) if (root !== undefined) folders.push(join(root, 'lib64'), join(root, 'lib'));
   const toolkits = list('/usr/local').filter((name) => /^cuda(-\d|$)/.test(name));
   for (const name of toolkits.sort().reverse())
