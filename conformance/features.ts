@@ -14,7 +14,7 @@ import { neverReason } from './never.ts';
 import type { CompactReport } from './report.ts';
 import { nameOf } from './special-calls.ts';
 
-const devices = ['cpu', 'wasm'] as const;
+const devices = ['cpu', 'wasm', 'cuda'] as const;
 const notNamespaces = new Set(['torch_version', 'dtypes', 'opinfo', 'module_db', 'aten_schemas']);
 
 type Counts = readonly [passed: number, total: number];

@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { collectCudaKernels } from './ahead.ts';
 import { hasRecords, loadRecords } from './data.ts';
 import type { FormsMode } from './forms.ts';
 import { gradientSample } from './gradients.ts';
@@ -32,6 +33,15 @@ const command = new Command('npm run conformance --')
       .default('lazy'),
   )
   .option('--gradients', "gradcheck and gradgradcheck from the operators' records instead of the recorded numbers")
+  .option('--compile-only', 'no card: collect the kernels of the device cuda while cpu computes, and compile them into MAGPIE_CACHE')
+  .option('--architecture <name>', 'what --compile-only compiles for', 'sm_90')
+  .addOption(
+    new Option('--shard <i/n>', 'only every nth record, from the ith on (from 1)').argParser((text: string) => {
+      const [, i, n] = (/^(\d+)\/(\d+)$/.exec(text) ?? ['', '0', '0']).map(Number);
+      if (!(i >= 1 && i <= n)) throw new InvalidArgumentError('as in 1/4');
+      return { index: i - 1, count: n };
+    }),
+  )
   .option('--verbose', 'print every failed record')
   .parse();
 const options = command.opts<{
@@ -44,6 +54,9 @@ const options = command.opts<{
   verbose?: boolean;
   flush: string;
   gradients?: boolean;
+  compileOnly?: boolean;
+  architecture: string;
+  shard?: { readonly index: number; readonly count: number };
 }>();
 if (!hasRecords(options.data)) command.error(`error: no records in ${options.data}`);
 
@@ -51,11 +64,14 @@ const records = loadRecords(options.data);
 console.log(
   `${records.operators.samples.length} operator records, ${records.network.samples.length} module records, ${records.programs.length} programs in ${options.data}`,
 );
+if (options.compileOnly && options.device !== 'cuda') command.error('error: --compile-only is for --device cuda');
+const ahead = options.compileOnly ? collectCudaKernels() : null;
 const report = await runConformance(records, {
   device: options.device,
   only: options.only === undefined ? undefined : new RegExp(options.only),
   forms: options.forms,
   flush: options.flush,
+  shard: options.shard,
   gradients: options.gradients,
   progress: ({ name, index, dtype, reason }) => {
     if (options.verbose && reason !== null) console.log(`  #${index} ${name} ${dtype}: ${reason}`);
@@ -86,4 +102,5 @@ if (options.report)
     `${JSON.stringify({ ...report, operatorsByName: Object.fromEntries(summarize(report.operators)) }, undefined, 1)}\n`,
   );
 if (options.compact) writeFileSync(resolve(options.compact), `${JSON.stringify(compactReport(report), undefined, 1)}\n`);
+if (ahead !== null) console.log(await ahead.compile(options.architecture));
 for (const line of report.lines) console.log(line);

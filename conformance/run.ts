@@ -38,17 +38,23 @@ export interface RunOptions {
   readonly flush?: string | undefined;
   /** Check gradients against differences instead of results against records. */
   readonly gradients?: boolean | undefined;
+  /** Every `count`th record, from `index` on. */
+  readonly shard?: { readonly index: number; readonly count: number } | undefined;
   /** Called after each record. */
   readonly progress?: ((outcome: Outcome) => void) | undefined;
 }
 
 /** Devices whose random operators draw from PyTorch's CPU generator. */
-const cpuGenerator = new Set(['cpu', 'wasm', 'reference', 'null']);
+const cpuGenerator = new Set(['cpu', 'cuda', 'wasm', 'reference', 'null']);
 
 export async function runConformance(records: Records, options: RunOptions): Promise<Report> {
   const started = performance.now();
-  const { device, only } = options;
-  const chosen = (name: string): boolean => only === undefined || only.test(name);
+  const { device, only, shard } = options;
+  let turn = 0;
+  const chosen = (name: string): boolean => {
+    if (only !== undefined && !only.test(name)) return false;
+    return shard === undefined || turn++ % shard.count === shard.index;
+  };
   core.set_default_device(device);
   setFlush(options.flush ?? 'lazy');
   const schemas = new AtenSchemas((records.api['aten_schemas'] as string[] | undefined) ?? []);
@@ -144,7 +150,7 @@ export function summarize(outcomes: readonly Outcome[]): Map<string, OperatorSum
 
 const passedOf = (outcomes: readonly Outcome[]): number => outcomes.filter((o) => o.reason === null).length;
 
-function summaryLines(device: string, operators: readonly Outcome[], modules: readonly Outcome[], programs: readonly Outcome[]): string[] {
+export function summaryLines(device: string, operators: readonly Outcome[], modules: readonly Outcome[], programs: readonly Outcome[]): string[] {
   const byOperator = [...summarize(operators).values()];
   const complete = byOperator.filter((s) => s.passed === s.total).length;
   return [

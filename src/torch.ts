@@ -15,7 +15,8 @@ import {
 } from './autograd/modes.ts';
 import { selectIsa } from './backend/cpu/features.ts';
 import { getNumThreads, setNumThreads } from './backend/cpu/pool.ts';
-import { cuda, cudaBackends, get_float32_matmul_precision, set_float32_matmul_precision } from './cuda.ts';
+import { cudaBackends, get_float32_matmul_precision, set_float32_matmul_precision } from './cuda/backends.ts';
+import { cuda } from './cuda/index.ts';
 import * as data from './data/index.ts';
 import * as distributions from './distributions/index.ts';
 import * as dtypes from './dtype/dtype.ts';
@@ -24,7 +25,7 @@ import * as functional from './func/functional.ts';
 import { checkpoint_sequential } from './nn/checkpoint-sequential.ts';
 import { as_tensor, asarray, from_numpy, frombuffer, getDefaultDevice, setDefaultDevice, tensor } from './ops/creation.ts';
 import { gradcheck, gradgradcheck } from './ops/gradcheck.ts';
-import { aten, fft, linalg, masked, special, Tensor, torchFunctions, windows } from './ops/methods.ts';
+import { aten, fft, linalg, magpie, masked, special, Tensor, torchFunctions, windows } from './ops/methods.ts';
 import { scalar } from './ops/scalar-argument.ts';
 import { broadcast_shapes } from './ops/shape.ts';
 import { can_cast, result_type } from './ops/tensor-facts.ts';
@@ -33,7 +34,7 @@ import * as random from './random-state.ts';
 import { load } from './serialize/torch/load.ts';
 import { save } from './serialize/torch/save.ts';
 import * as settings from './settings.ts';
-import { engineOf, knownDevices, openEngines } from './tensor/devices.ts';
+import { canonicalDevice, engineOf, openEngines } from './tensor/devices.ts';
 import { set_printoptions } from './tensor/format.ts';
 import { keep } from './tensor/scope.ts';
 
@@ -59,14 +60,11 @@ interface AutogradFunction {
   apply<R = Tensor>(...args: readonly unknown[]): R;
 }
 
-/** A device's name, checked. Devices are strings here, and there is one of each kind: `torch.device('cuda', 0)` is 'cuda'. */
-function device(type: string, index = 0): string {
-  const [name, given] = type.split(':');
-  if (!knownDevices().includes(name))
-    throw new Error(`Expected one of ${knownDevices().sort().join(', ')} device type at start of device string: ${name}`);
-  if (index !== 0 || (given !== undefined && given !== '0'))
-    throw new RangeError(`invalid device ordinal: there is one ${name} device, with index 0`);
-  return name;
+/** A device's name, checked. Devices are strings here; the first of a kind goes by the kind: `torch.device('cuda', 0)` is 'cuda'. */
+function device(type: string, index?: number): string {
+  if (index !== undefined && type.includes(':'))
+    throw new Error(`type (string) must not include an index because index was passed explicitly: ${type}`);
+  return canonicalDevice(index === undefined ? type : `${type}:${index}`);
 }
 
 export const torch = {
@@ -77,7 +75,7 @@ export const torch = {
   masked,
   signal: { windows },
   distributions,
-  ops: { aten },
+  ops: { aten, magpie },
   float64,
   float32,
   float16,
@@ -154,6 +152,7 @@ export const torch = {
   get_float32_matmul_precision,
   set_float32_matmul_precision,
   cuda,
+  OutOfMemoryError: cuda.OutOfMemoryError,
   backends: {
     cuda: cudaBackends,
     cpu: { get_cpu_capability: (): string => ({ avx512: 'AVX512', avx2: 'AVX2', none: 'DEFAULT' })[selectIsa()] },
@@ -176,7 +175,7 @@ export const torch = {
   utils: { checkpoint: { checkpoint, checkpoint_sequential }, data },
   /** Computes everything pending, on one device or all. */
   synchronize: (device?: string): void => {
-    const engines = device === undefined ? openEngines() : [engineOf(device)];
+    const engines = device === undefined ? openEngines() : [engineOf(canonicalDevice(device))];
     for (const engine of engines) {
       engine.flush();
       engine.backend.synchronize();

@@ -14,12 +14,15 @@ import { axisIndex, type LoopAxis, linear } from '../schedule/index-map.ts';
 import type { BufferPlan, KernelStep, MatmulStep, MatrixOperand, ProgramPlan, Step } from '../schedule/plan.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
+import { blockSteps, hasBlocks } from './legalize-blocks.ts';
 
 export interface MatmulSupport {
   /** Dtypes that operands and results may have when the product is computed in float32; in float64 it is float64 only. */
   readonly float32: ReadonlySet<DType>;
   /** Batch dims, after merging those that all operands walk as one. */
   readonly batchDims: number;
+  /** Right operands of ggml blocks are taken, from float32 rows into float32 rows; else they become kernels (`legalize-blocks.ts`). */
+  readonly blocks?: boolean;
 }
 
 export function legalizeMatmuls(plan: ProgramPlan, support: MatmulSupport): ProgramPlan {
@@ -33,7 +36,15 @@ export function legalizeMatmuls(plan: ProgramPlan, support: MatmulSupport): Prog
       steps.push(s);
       stages.push(at);
     };
-    if (step.kind !== 'matmul') put(step, stage);
+    if (hasBlocks(step) && support.blocks !== true) {
+      const parts = blockSteps(step, buffers);
+      parts.forEach((part, at) => {
+        // One after the other, between the copies in and the copies out.
+        const when = at / parts.length / 2;
+        if (part.kind === 'kernel') put(part, stage + when);
+        else legalize(part, support, buffers, (s, side) => put(s, side === 0 ? stage + when : stage + side));
+      });
+    } else if (step.kind !== 'matmul') put(step, stage);
     else legalize(step, support, buffers, (s, when) => put(s, stage + when));
   });
   if (steps.length === plan.steps.length && steps.every((s, i) => s === plan.steps[i])) return plan;
@@ -65,8 +76,12 @@ function legalize(step: MatmulStep, support: MatmulSupport, buffers: BufferPlan[
     put(copyMatrix(o, copy, [...batch, rows, columns], step.place), -1);
     return copy;
   };
-  const a = operand(step.a, m, k);
-  const b = operand(step.b, k, n);
+  const b = step.blocks === undefined ? operand(step.b, k, n) : step.b;
+  let a = operand(step.a, m, k);
+  if (step.blocks !== undefined && a.column !== 1 && k !== 1) {
+    a = temporary(m, k);
+    put(copyMatrix(step.a, a, [m, k], step.place), -1);
+  }
   const direct = takes(step.c.dtype) && (step.c.column === 1 || n === 1) && !(crowded && !walksAsOne(step.c.batch, batch));
   if (direct) {
     put(a === step.a && b === step.b ? step : { ...step, a, b }, 0);

@@ -87,6 +87,11 @@ export class TrackedMemory<Block extends MemoryBlock> {
     };
   }
 
+  /** The peak counts from now on. */
+  resetPeak(): void {
+    this.#peakBytes = this.#liveBytes;
+  }
+
   /** A new buffer: its block comes from `take`, which throws when there is no memory. */
   allocate(bytes: number, device: string, take: () => Block): TrackedBuffer<Block> {
     this.noteAllocation(bytes);

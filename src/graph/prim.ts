@@ -15,6 +15,7 @@ import type { ReduceKind } from '../kernel/ir.ts';
 import { type ScalarOp, scalarOps } from '../kernel/scalar.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
+import type { BlockOperand } from './ggml.ts';
 import type { LibraryFunction } from './library.ts';
 
 export type PrimBody =
@@ -35,8 +36,8 @@ export type PrimBody =
   | { readonly op: 'pad'; readonly srcs: readonly [Prim]; readonly starts: readonly Dim[]; readonly steps: readonly number[] }
   /** Over `axes` (ascending), which are removed from the shape. */
   | { readonly op: 'reduce'; readonly kind: ReduceKind; readonly srcs: readonly [Prim]; readonly axes: readonly number[] }
-  /** [..., m, k] x [..., k, n] with equal batch dims. */
-  | { readonly op: 'dot'; readonly srcs: readonly [Prim, Prim] }
+  /** [..., m, k] x [..., k, n] with equal batch dims. With `blocks` [m, k] x the bytes of ggml blocks (graph/ggml.ts), decoded on the way. */
+  | { readonly op: 'dot'; readonly srcs: readonly [Prim, Prim]; readonly blocks?: BlockOperand }
   /** out[i] = src[coords_0[i], coords_1[i], ...]: one integer coordinate per dim of src, each of the result's shape. */
   | { readonly op: 'lookup'; readonly srcs: readonly Prim[] }
   /** A copy of base with value[i] stored (or combined in order of i) at [coords_0[i], ...]. srcs = base, value, ...coords. */

@@ -9,6 +9,7 @@
 import type { ScalarOp } from '../kernel/scalar.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
+import { blockDot } from './ggml.ts';
 import { complexOf, full, iota, type Prim, resultsOf, rowMajor, sameShape } from './prim.ts';
 import { trigamma } from './trigamma.ts';
 
@@ -279,6 +280,8 @@ function gradientsOf(out: Prim, g: Prim): (Prim | null)[] {
     }
     case 'dot': {
       const [a, b] = body.srcs;
+      // Blocks of bytes have no gradient.
+      if (body.blocks !== undefined) return [blockDot(g, b, { ...body.blocks, transposed: !body.blocks.transposed }), null];
       return [g.dot(b.mT.conj()), a.mT.conj().dot(g)];
     }
     case 'lookup': {

@@ -1,4 +1,5 @@
 /** Configs: the old form and the new one say the same, defaults are transformers', and nonsense is named. */
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { configFrom, type LlamaConfig, llamaConfig } from './index.ts';
@@ -35,13 +36,36 @@ describe('rotary positions', () => {
     expect([...scaled].every((f, i) => f <= plain[i] && f >= Math.fround(plain[i] / 8))).toBe(true);
   });
 
-  test('of a kind that is not known are refused by name', () => {
-    expect(() => read({ ...small, rope_scaling: { type: 'yarn', factor: 4 } })).toThrow(
-      'config.json: "rope_type" should be one of default, linear, llama3, got "yarn"',
+  test('of a kind that is not known, or without what it needs, are refused by name', () => {
+    const refused = (rope_scaling: object): void => {
+      read({ ...small, head_dim: 4, rope_scaling });
+    };
+    expect(() => refused({ type: 'mrope', factor: 4 })).toThrow(
+      'config.json: "rope_type" should be one of default, linear, llama3, dynamic, yarn, longrope, got "mrope"',
     );
-    expect(() => read({ ...small, rope_scaling: { type: 'linear' } })).toThrow(
-      'config.json: "factor" should be a positive number, but it is missing',
+    expect(() => refused({ type: 'linear' })).toThrow('config.json: "factor" should be a positive number, but it is missing');
+    expect(() => refused({ type: 'longrope', short_factor: [1, 1], long_factor: [1] })).toThrow(
+      'config.json: "long_factor" should be a list of 2 positive numbers, got [1]',
     );
+    expect(() => refused({ partial_rotary_factor: 0.5 })).toThrow('config.json: "partial_rotary_factor" should be 1, got 0.5');
+  });
+
+  test('have the frequencies that transformers computes, in every scaling and at every length', () => {
+    const path = new URL('./rope.fixture.json', import.meta.url);
+    const records = JSON.parse(readFileSync(path, 'utf8')) as {
+      config: object;
+      lengths: Record<string, { factor: number; frequencies: number[] }>;
+    }[];
+    expect(records.length).toBeGreaterThan(10);
+    for (const { config, lengths } of records) {
+      const { rope, head_dim } = read(config);
+      for (const [length, { factor, frequencies }] of Object.entries(lengths)) {
+        const got = ropeFrequencies(rope, head_dim, Number(length));
+        const wrong = frequencies.flatMap((f, i) => (Math.abs(got[i] - f) <= 3e-7 * f ? [] : [[length, i, got[i], f]]));
+        expect([rope, wrong]).toEqual([rope, []]);
+        expect('attention_factor' in rope ? rope.attention_factor : 1).toBeCloseTo(factor, 12);
+      }
+    }
   });
 });
 

@@ -199,6 +199,7 @@ export function llamaConfig(json: Json = {}, file = 'LlamaConfig'): LlamaConfig 
   const head_dim = fields.size('head_dim', Math.floor(hidden_size / num_attention_heads));
   if (head_dim % 2 !== 0) throw fields.error('head_dim', 'even', head_dim);
   const bias = fields.boolean('attention_bias', false);
+  const max_position_embeddings = fields.size('max_position_embeddings');
   const num_hidden_layers = layerCount(fields, 'num_hidden_layers', 32);
   return {
     ...common(fields, false),
@@ -210,9 +211,9 @@ export function llamaConfig(json: Json = {}, file = 'LlamaConfig'): LlamaConfig 
     num_key_value_heads,
     head_dim,
     hidden_act: fields.oneOf('hidden_act', activations, 'silu'),
-    max_position_embeddings: fields.size('max_position_embeddings'),
+    max_position_embeddings,
     rms_norm_eps: fields.positive('rms_norm_eps', 1e-6),
-    rope: ropeParameters(fields, 10000),
+    rope: ropeParameters(fields, { rope_theta: 10000, head_dim, max_position_embeddings }),
     qkv_bias: model_type === 'qwen2' || (model_type !== 'mistral' && bias),
     output_bias: (model_type === 'llama' || model_type === 'qwen3') && bias,
     mlp_bias: model_type === 'llama' && fields.boolean('mlp_bias', false),

@@ -1,9 +1,19 @@
 /** generate(): its protocol, when it stops, what it draws, and that it lets others live. */
 import { afterEach, describe, expect, test } from 'vitest';
+import { collectGarbage } from '../backend/tracked-memory.ts';
 import torch, { nn, type Tensor } from '../index.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { flags } from '../util/flags.ts';
-import { type GenerationStep, generate, generationConfig, LlamaForCausalLM, llamaConfig } from './index.ts';
+import {
+  type GenerationStep,
+  generate,
+  generateText,
+  generationConfig,
+  LlamaForCausalLM,
+  llamaConfig,
+  tokenizerFromGguf,
+} from './index.ts';
+import { gguf } from './test-support.ts';
 
 async function collect<T>(tokens: AsyncIterable<T>): Promise<T[]> {
   const out: T[] = [];
@@ -108,11 +118,141 @@ describe('the end', () => {
     await expect(collect(generate(new Counter(), [1], { signal: AbortSignal.abort() }))).rejects.toThrow(/abort/);
   });
 
+  test('comes to an abort during a step before its token is given', async () => {
+    const controller = new AbortController();
+    class Aborting extends Counter {
+      override forward(input_ids: Tensor, step: GenerationStep<unknown>): Tensor {
+        if (this.calls.length === 2) controller.abort(new Error('in the midst'));
+        return super.forward(input_ids, step);
+      }
+    }
+    const model = new Aborting();
+    const got: number[] = [];
+    const run = async (): Promise<void> => {
+      for await (const token of generate(model, [1], { signal: controller.signal })) got.push(token);
+    };
+    await expect(run()).rejects.toThrow('in the midst');
+    expect([got, model.calls.length]).toEqual([[2, 3], 3]);
+  });
+
+  test('disposes of the cache, whether it comes by itself, by break, by return() or by a failure', async () => {
+    let disposed = 0;
+    class Disposing extends Counter {
+      make_cache(): Disposable {
+        return { [Symbol.dispose]: () => void disposed++ };
+      }
+    }
+    await collect(generate(new Disposing(), [1], { max_new_tokens: 3 }));
+    expect(disposed).toBe(1);
+    for await (const token of generate(new Disposing(), [1])) if (token === 4) break;
+    expect(disposed).toBe(2);
+    const tokens = generate(new Disposing(), [1]);
+    await tokens.next();
+    await tokens.return();
+    expect(disposed).toBe(3);
+    expect(await tokens.next()).toEqual({ done: true, value: undefined });
+    class Failing extends Disposing {
+      override forward(): Tensor {
+        throw new Error('broken');
+      }
+    }
+    await expect(collect(generate(new Failing(), [1]))).rejects.toThrow('broken');
+    expect(disposed).toBe(4);
+  });
+
+  test("frees a Llama's cache although the iterator is kept", async () => {
+    const config = { vocab_size: 64, hidden_size: 64, intermediate_size: 16, num_hidden_layers: 2, num_attention_heads: 2 };
+    const model = new LlamaForCausalLM(llamaConfig(config)).eval();
+    const { backend } = engineOf('cpu');
+    // Finalizers run in turns of the event loop, after a collection.
+    const live = async (): Promise<number> => {
+      for (let i = 0; i < 3; i++) {
+        collectGarbage();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      return backend.stats().liveBytes;
+    };
+    const tokens = generate(model, [1, 2], { max_new_tokens: 4000, stop_tokens: [] });
+    await tokens.next();
+    await tokens.next();
+    // Two layers of keys and values for 4096 tokens of 64 numbers.
+    const cacheBytes = 2 * 2 * 4096 * 64 * 4;
+    const before = await live();
+    await tokens.return();
+    expect(before - (await live())).toBeGreaterThanOrEqual(cacheBytes);
+    expect((await tokens.next()).done).toBe(true);
+  });
+
   test('comes also to a timer while tokens are made as fast as they can be', async () => {
     const controller = new AbortController();
     setTimeout(() => controller.abort(new Error('time is up')), 50);
     const run = collect(generate(new Counter(), [1], { max_new_tokens: 10 ** 6, signal: controller.signal }));
     await expect(run).rejects.toThrow('time is up');
+  });
+});
+
+/** Tokens are letters: a module that says the alphabet on and on. */
+const letters = tokenizerFromGguf(gguf.bytes('gpt-2'));
+const letter = (text: string): number => letters.convert_tokens_to_ids(text)!;
+class Alphabet extends nn.Module {
+  override forward(input_ids: Tensor): Tensor {
+    const size = letters.convert_tokens_to_ids('<|user|>')! + 1;
+    const next = torch.zeros(size, { dtype: torch.int64 });
+    for (let i = 0; i < 26; i++)
+      next.select(0, letter(String.fromCharCode(97 + i))).fill_(letter(String.fromCharCode(97 + ((i + 1) % 26))));
+    return nn.functional
+      .one_hot(next.index_select(0, input_ids.flatten()), size)
+      .view(...input_ids.shape, size)
+      .float();
+  }
+}
+
+describe('stop strings', () => {
+  test('end a row with the token that completes one', async () => {
+    const tokens = await collect(generate(new Alphabet(), [letter('a')], { stop_strings: ['xyz', 'def'], tokenizer: letters }));
+    expect(letters.decode(tokens)).toBe('bcdef');
+    const rows = await collect(
+      generate(new Alphabet(), [[letter('a')], [letter('d')]], { stop_strings: 'f', tokenizer: letters, pad_token_id: letter('!') }),
+    );
+    expect([0, 1].map((row) => letters.decode(rows.map((step) => step[row])))).toEqual(['bcdef', 'ef!!!']);
+  });
+  test('need a tokenizer, and text', async () => {
+    await expect(collect(generate(new Alphabet(), [letter('a')], { stop_strings: 'x' }))).rejects.toThrow('could not locate a tokenizer');
+    await expect(collect(generate(new Alphabet(), [letter('a')], { stop_strings: [''], tokenizer: letters }))).rejects.toThrow('not empty');
+  });
+});
+
+describe('generateText()', () => {
+  test('gives the text of the tokens, up to a stop string', async () => {
+    const text = async (options: object): Promise<string[]> => collect(generateText(new Alphabet(), letters, [letter('a')], options));
+    expect(await text({ max_new_tokens: 4 })).toEqual(['b', 'c', 'd', 'e']);
+    expect(await text({ stop_strings: ['dea', 'ef'] })).toEqual(['b', 'c', 'd']);
+    expect(await text({ stop_tokens: [letter('e')] })).toEqual(['b', 'c', 'd', 'e']);
+    expect(await text({ max_new_tokens: 4, stop_strings: 'efg' })).toEqual(['b', 'c', 'd', 'e']);
+  });
+  test('encodes a text, and begins with BOS where there is none', async () => {
+    const seen: number[][] = [];
+    class Listening extends Alphabet {
+      override forward(input_ids: Tensor): Tensor {
+        seen.push((input_ids.tolist() as number[][])[0]);
+        return super.forward(input_ids);
+      }
+    }
+    await collect(generateText(new Listening(), letters, 'xy', { max_new_tokens: 1 }));
+    await collect(generateText(new Listening(), letters, '', { max_new_tokens: 1 }));
+    expect(seen).toEqual([letters.encode('xy'), [0]]);
+  });
+  test('ends where the tokenizer says when the model does not say, tells of tokens, and ends with an abort', async () => {
+    class Ending extends Alphabet {
+      override forward(input_ids: Tensor): Tensor {
+        return super.forward(input_ids).roll(1 - letter('b'), -1);
+      }
+    }
+    const tokens: number[] = [];
+    const pieces = await collect(generateText(new Ending(), letters, [letter('a')], { on_token: (token) => tokens.push(token) }));
+    expect([tokens, pieces]).toEqual([[1], []]);
+    const aborted = collect(generateText(new Alphabet(), letters, 'a', { signal: AbortSignal.abort(new Error('no')) }));
+    await expect(aborted).rejects.toThrow('no');
   });
 });
 

@@ -3,13 +3,17 @@
  *
  * Works with the models of this folder and with any module that keeps a small protocol ({@link GenerationModel}). The prompt is computed at once,
  * then one token a step; keys and values are kept in a cache made for the whole length, so that a step compiles nothing once it has been seen.
- * Each step runs without gradients; between steps the event loop gets a turn now and then, so timers, Ctrl-C and a page stay alive.
+ * Each step runs without gradients; between steps the event loop gets a turn now and then, so timers, Ctrl-C and a page stay alive. When the
+ * iteration ends, however it ends, the cache is let go.
  */
 import { no_grad } from '../autograd/modes.ts';
 import { tensor } from '../ops/creation.ts';
 import { Tensor } from '../ops/methods.ts';
+import { Detokenizer } from './detokenize.ts';
 import type { GenerationConfig } from './generation-config.ts';
 import { makeSampler, type Sampler, type SamplingOptions } from './sampling.ts';
+import { StopStrings } from './stopping.ts';
+import type { PreTrainedTokenizer } from './tokenizer.ts';
 
 /** What `generate` tells a model at each call. */
 export interface GenerationStep<Cache> {
@@ -31,7 +35,7 @@ export interface GenerationStep<Cache> {
  */
 export interface GenerationModel<Cache = unknown> {
   (input_ids: Tensor, step: GenerationStep<Cache>): Tensor | { readonly logits: Tensor };
-  /** Room for `length` tokens of `batch` sequences, which the model reads and writes at `position`. */
+  /** Room for `length` tokens of `batch` sequences, which the model reads and writes at `position`. Disposed of at the end, if it can be. */
   make_cache?(batch: number, length: number): Cache;
   readonly generation_config?: GenerationConfig | null;
   parameters?(): Tensor[];
@@ -42,10 +46,14 @@ export interface GenerateOptions extends SamplingOptions {
   readonly max_new_tokens?: number;
   /** A sequence ends with the first of these, which is still given. Default: those of `generation_config`; []: none. */
   readonly stop_tokens?: readonly number[];
+  /** A sequence ends with the token that completes one of these in what was made; it needs the tokenizer. */
+  readonly stop_strings?: string | readonly string[];
+  readonly tokenizer?: PreTrainedTokenizer;
   /** `[batch, length]` of ones and zeros for a prompt that is a tensor: zeros, on the left, are padding. */
   readonly attention_mask?: Tensor | null;
   /** What stands in rows that have ended. Default: `generation_config`'s, else the first stop token, else 0. */
   readonly pad_token_id?: number;
+  /** An abort throws its reason, before another token is given. */
   readonly signal?: AbortSignal;
 }
 
@@ -75,23 +83,47 @@ export async function* generate<C>(
   if (max_new_tokens === 0) return;
   const { eos_token_id, pad_token_id, json: _, ...sampling } = model.generation_config ?? { json: {} };
   const stop = new Set(given.stop_tokens ?? eos_token_id ?? []);
+  const stopped = stopsAtStrings(prompt, options);
   const pad = given.pad_token_id ?? pad_token_id ?? [...stop][0] ?? 0;
   const device = model.parameters?.()[0]?.device ?? (input_ids instanceof Tensor ? input_ids.device : 'cpu');
   const decoder = no_grad(() => new Decoder(model, prompt, { ...sampling, ...given }, { device, total: prompt.length + max_new_tokens }));
   const ended = prompt.rows.map(() => false);
   const turns = new Turns();
-  for (let made = 0; made < max_new_tokens; made++) {
-    const drawn = no_grad(() => decoder.step());
-    const tokens = ((await drawn.tolist_async()) as number[][]).map(([token], row) => (ended[row] ? pad : token));
-    tokens.forEach((token, row) => {
-      ended[row] ||= stop.has(token);
-    });
-    yield single ? tokens[0] : tokens;
-    if (ended.every(Boolean)) return;
-    decoder.accept(tokens);
-    await turns.next();
-    signal?.throwIfAborted();
+  try {
+    for (let made = 0; made < max_new_tokens; made++) {
+      const drawn = no_grad(() => decoder.step());
+      const tokens = ((await drawn.tolist_async()) as number[][]).map(([token], row) => (ended[row] ? pad : token));
+      signal?.throwIfAborted();
+      tokens.forEach((token, row) => {
+        ended[row] ||= stop.has(token) || stopped(token, row);
+      });
+      yield single ? tokens[0] : tokens;
+      if (ended.every(Boolean)) return;
+      decoder.accept(tokens);
+      await turns.next();
+      signal?.throwIfAborted();
+    }
+  } finally {
+    decoder.release();
   }
+}
+
+/** Whether a token completes a stop string in the text of its row. */
+function stopsAtStrings(prompt: Prompt, { stop_strings = [], tokenizer }: GenerateOptions): (token: number, row: number) => boolean {
+  const strings = typeof stop_strings === 'string' ? [stop_strings] : stop_strings;
+  if (strings.length === 0) return () => false;
+  if (tokenizer === undefined)
+    throw new Error(
+      "There are one or more stop strings, either in the arguments to `generate` or in the model's generation config, but we could not locate a tokenizer. When generating with stop strings, you must pass the model's tokenizer to the `tokenizer` argument of `generate`.",
+    );
+  const rows = prompt.rows.map((row, i) => ({
+    text: new Detokenizer(tokenizer, { context: row.slice(prompt.padding[i]), clean_up_tokenization_spaces: false }),
+    stops: new StopStrings(strings),
+  }));
+  return (token, row) => {
+    rows[row].stops.push(rows[row].text.push(token));
+    return rows[row].stops.found;
+  };
 }
 
 /** Prompts of one length, padded on the left. */
@@ -144,7 +176,7 @@ const cacheLength = (total: number): number => Math.max(256, 2 ** Math.ceil(Math
 /** The state between steps: what has been said, and where. */
 class Decoder<C> {
   readonly #model: GenerationModel<C>;
-  readonly #cache: C | null;
+  #cache: C | null;
   readonly #rows: number[][];
   readonly #padding: readonly number[] | null;
   readonly #mask: Tensor | null;
@@ -192,6 +224,13 @@ class Decoder<C> {
     tokens.forEach((token, row) => {
       this.#rows[row].push(token);
     });
+  }
+
+  /** A suspended generator may be kept for long: its cache should not be. */
+  release(): void {
+    const cache = this.#cache as Partial<Disposable> | null;
+    this.#cache = null;
+    cache?.[Symbol.dispose]?.();
   }
 
   #table(length: number, value: (row: number, at: number) => number): Tensor {

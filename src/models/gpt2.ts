@@ -156,7 +156,8 @@ export class GPT2LMHeadModel extends PreTrainedModel {
   /** Room for `length` tokens of `batch` sequences. */
   make_cache(batch: number, length: number): KVCache {
     const { n_layer, n_head, n_embd } = this.config;
-    const { dtype, device } = this.transformer.wte.weight;
+    // Not the embedding's: that may be quantized.
+    const { dtype, device } = this.transformer.ln_f.weight!;
     return new KVCache({ layers: n_layer, batch, heads: n_head, length, head_dim: n_embd / n_head, dtype, device });
   }
 

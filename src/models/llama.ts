@@ -148,7 +148,8 @@ export class LlamaModel extends PreTrainedModel {
     const visible = new Map(
       [...new Set(this.config.windows)].map((window) => [window, causalVisibility({ count, position, attention_mask, window, device })]),
     );
-    const rotation = this.rotary.at(position_ids ?? positionsFrom(position, count, device));
+    const rotation =
+      position_ids === null ? this.rotary.at(positionsFrom(position, count, device), position + count - 1) : this.rotary.at(position_ids);
     const place: Place = { cache, position, rotation, visible };
     for (const layer of this.layers) x = layer(x, place);
     return this.norm(x);
@@ -177,7 +178,8 @@ export class LlamaForCausalLM extends PreTrainedModel {
   /** Room for `length` tokens of `batch` sequences. */
   make_cache(batch: number, length: number): KVCache {
     const { num_hidden_layers: layers, num_key_value_heads: heads, head_dim } = this.config;
-    const { dtype, device } = this.model.embed_tokens.weight;
+    // Not the embedding's: that may be quantized.
+    const { dtype, device } = this.model.norm.weight!;
     return new KVCache({ layers, batch, heads, length, head_dim, dtype, device });
   }
 

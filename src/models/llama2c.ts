@@ -3,7 +3,7 @@
  *
  * The old form begins with seven numbers, the newer one (version 1) with a magic; the quantized version 2 is refused. Rotary pairs lie side by side
  * there and half a head apart in transformers, so rows of the query and key projections are reordered on the way in. The file's size must be what
- * its header says, to the byte, before anything is allocated.
+ * its header says, to the byte, before anything is allocated. What is wrong with a file is said by a {@link Llama2cError}.
  * https://github.com/karpathy/llama2.c (export.py)
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { generationConfig } from './generation-config.ts';
 import { withoutWeights } from './layers.ts';
 import { LlamaForCausalLM } from './llama.ts';
 
-interface Header {
+export interface Llama2cHeader {
   readonly dim: number;
   readonly hidden: number;
   readonly layers: number;
@@ -30,65 +30,89 @@ interface Header {
 }
 
 const magic = 0x616b3432;
+/** As for every model's config. */
+const mostLayers = 10_000;
 /** Version 1 pads its header. */
 const headerBytes = { 0: 28, 1: 256 } as const;
 const numberNames = ['dim', 'hidden_dim', 'n_layers', 'n_heads', 'n_kv_heads', 'vocab_size', 'max_seq_len'] as const;
 
-/** A model from a llama2.c file, in float32, ready for use. Generation stops at its BOS and EOS tokens (1 and 2), as llama2.c does. */
-export function from_llama2c(file: string, { device = 'cpu' }: { readonly device?: string } = {}): LlamaForCausalLM {
+/** A broken file, or one that is no llama2.c file: names the file, and the byte where that helps. */
+export class Llama2cError extends Error {
+  override readonly name = 'Llama2cError';
+}
+
+/** What a file is read from: its size, and a range of its bytes. */
+interface Source {
+  readonly size: number;
+  readonly read: (offset: number, length: number) => Uint8Array;
+}
+
+/** A model from a llama2.c file, or its bytes, in float32, ready for use. Generation stops at its BOS and EOS tokens (1 and 2), as llama2.c does. */
+export function from_llama2c(file: string | Uint8Array, { device = 'cpu' }: { readonly device?: string } = {}): LlamaForCausalLM {
+  if (typeof file !== 'string')
+    return load({ size: file.byteLength, read: (offset, length) => file.subarray(offset, offset + length) }, 'llama2.c data', device);
   const descriptor = openSync(file, 'r');
   try {
-    const { size } = fstatSync(descriptor);
-    const header = readHeader(readBytes(descriptor, 0, Math.min(size, 256), file), size, file);
-    const model = withoutWeights(() => new LlamaForCausalLM(configOf(header, file)));
-    let at: number = headerBytes[header.version];
-    for (const part of partsOf(header, model)) {
-      for (const parameter of part.parameters) {
-        const shape = parameter.shape;
-        const bytes = readBytes(descriptor, at, 4 * shape.reduce((n, d) => n * d, 1), file);
-        at += bytes.byteLength;
-        const read = (frombuffer(bytes, { dtype: float32 }) as Tensor).view(...shape);
-        moveInPlace(parameter, (part.rotary === undefined ? read : pairsApart(read, part.rotary)).to(device));
-      }
-      at += 4 * (part.skip ?? 0);
-    }
-    model.generation_config = generationConfig({ bos_token_id: 1, eos_token_id: [1, 2] }, file);
-    return model.eval();
+    return load({ size: fstatSync(descriptor).size, read: (offset, length) => readBytes(descriptor, offset, length, file) }, file, device);
   } finally {
     closeSync(descriptor);
   }
 }
 
-function readHeader(bytes: Uint8Array, size: number, file: string): Header {
+function load(source: Source, file: string, device: string): LlamaForCausalLM {
+  const header = readLlama2cHeader(source.read(0, Math.min(source.size, 256)), source.size, file);
+  const model = withoutWeights(() => new LlamaForCausalLM(configOf(header, file)));
+  let at: number = headerBytes[header.version];
+  for (const part of partsOf(header, model)) {
+    for (const parameter of part.parameters) {
+      const shape = parameter.shape;
+      const bytes = source.read(at, 4 * shape.reduce((n, d) => n * d, 1));
+      at += bytes.byteLength;
+      const read = (frombuffer(bytes, { dtype: float32 }) as Tensor).view(...shape);
+      moveInPlace(parameter, (part.rotary === undefined ? read : pairsApart(read, part.rotary)).to(device));
+    }
+    at += 4 * (part.skip ?? 0);
+  }
+  model.generation_config = generationConfig({ bos_token_id: 1, eos_token_id: [1, 2] }, file);
+  return model.eval();
+}
+
+/** From a file's first 256 bytes, or all if there are fewer. Whatever does not fit its `size` is a {@link Llama2cError}. */
+export function readLlama2cHeader(bytes: Uint8Array, size: number, file: string): Llama2cHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (size < headerBytes[0]) throw new Error(`${file}: too small for a llama2.c file (${size} bytes)`);
+  if (size < headerBytes[0]) throw new Llama2cError(`${file}: too small for a llama2.c file (${size} bytes)`);
   const newer = view.getUint32(0, true) === magic;
-  if (newer && (size < headerBytes[1] || view.getInt32(4, true) !== 1))
-    throw new Error(`${file}: version ${view.getInt32(4, true)} of llama2.c's format is not supported, only 0 and 1 (float32)`);
+  if (newer && size < headerBytes[1])
+    throw new Llama2cError(`${file}: too small for a llama2.c file with a header of 256 bytes (${size} bytes)`);
+  if (newer && view.getInt32(4, true) !== 1)
+    throw new Llama2cError(`${file}: version ${view.getInt32(4, true)} of llama2.c's format is not supported, only 0 and 1 (float32)`);
   const start = newer ? 8 : 0;
   const numbers = numberNames.map((_, i) => view.getInt32(start + 4 * i, true));
   const shared = newer ? view.getUint8(start + 28) === 1 : numbers[5] > 0;
   if (!newer) numbers[5] = Math.abs(numbers[5]);
   const bad = numberNames.findIndex((_, i) => numbers[i] < 1 || numbers[i] > 2 ** 24);
-  if (bad >= 0) throw new Error(`${file}: ${numberNames[bad]} should be a positive number, got ${numbers[bad]} (byte ${start + 4 * bad})`);
+  if (bad >= 0)
+    throw new Llama2cError(`${file}: ${numberNames[bad]} should be a positive number, got ${numbers[bad]} (byte ${start + 4 * bad})`);
+  if (numbers[2] > mostLayers)
+    throw new Llama2cError(`${file}: n_layers should be at most ${mostLayers}, got ${numbers[2]} (byte ${start + 8})`);
   const [dim, hidden, layers, heads, keyHeads, vocabulary, length] = numbers as [number, number, number, number, number, number, number];
   if (dim % heads !== 0 || heads % keyHeads !== 0 || (dim / heads) % 2 !== 0)
-    throw new Error(`${file}: ${heads} heads and ${keyHeads} heads of keys do not divide ${dim} channels into pairs`);
-  const header: Header = { dim, hidden, layers, heads, keyHeads, vocabulary, length, shared, version: newer ? 1 : 0 };
+    throw new Llama2cError(`${file}: ${heads} heads and ${keyHeads} heads of keys do not divide ${dim} channels into pairs`);
+  const header: Llama2cHeader = { dim, hidden, layers, heads, keyHeads, vocabulary, length, shared, version: newer ? 1 : 0 };
   const expected = BigInt(headerBytes[header.version]) + 4n * countOf(header);
-  if (expected !== BigInt(size)) throw new Error(`${file}: the header (byte ${start}) says ${expected} bytes, the file has ${size}`);
+  if (expected !== BigInt(size)) throw new Llama2cError(`${file}: the header (byte ${start}) says ${expected} bytes, the file has ${size}`);
   return header;
 }
 
 /** Numbers in the file; a BigInt, because a hostile header's product overflows. */
-function countOf({ dim, hidden, layers, heads, keyHeads, vocabulary, length, shared, version }: Header): bigint {
+function countOf({ dim, hidden, layers, heads, keyHeads, vocabulary, length, shared, version }: Llama2cHeader): bigint {
   const [d, h, keys] = [BigInt(dim), BigInt(hidden), BigInt((dim / heads) * keyHeads)];
   const layer = 2n * d + 2n * d * d + 2n * d * keys + 3n * d * h;
   const tables = version === 0 ? BigInt(length * (dim / heads)) : 0n;
   return BigInt(vocabulary) * d * (shared ? 1n : 2n) + BigInt(layers) * layer + d + tables;
 }
 
-const configOf = (h: Header, file: string): ReturnType<typeof llamaConfig> =>
+const configOf = (h: Llama2cHeader, file: string): ReturnType<typeof llamaConfig> =>
   llamaConfig(
     {
       ...{ architectures: ['LlamaForCausalLM'], model_type: 'llama', bos_token_id: 1, eos_token_id: 2, dtype: 'float32' },
@@ -107,7 +131,7 @@ interface Part {
   readonly skip?: number;
 }
 
-function partsOf({ dim, heads, keyHeads, length, shared, version }: Header, { model, lm_head }: LlamaForCausalLM): Part[] {
+function partsOf({ dim, heads, keyHeads, length, shared, version }: Llama2cHeader, { model, lm_head }: LlamaForCausalLM): Part[] {
   const layers = [...model.layers];
   const embedding: Part = { parameters: [model.embed_tokens.weight] };
   const attentionNorms: Part = { parameters: layers.map((l) => l.input_layernorm.weight!) };
@@ -144,7 +168,7 @@ function readBytes(descriptor: number, offset: number, length: number, file: str
   let done = 0;
   while (done < length) {
     const count = readSync(descriptor, bytes, done, Math.min(length - done, 1 << 30), offset + done);
-    if (count === 0) throw new Error(`${file}: the file became shorter while it was read (byte ${offset + done})`);
+    if (count === 0) throw new Llama2cError(`${file}: the file became shorter while it was read (byte ${offset + done})`);
     done += count;
   }
   return bytes;

@@ -1,7 +1,8 @@
 /** Folders: what is read from them, what is written, and what is said of those that do not fit. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import torch, { type Tensor } from '../index.ts';
 import { load_file, save_file } from '../serialize/safetensors.ts';
@@ -17,6 +18,8 @@ import {
   llamaConfig,
   type PreTrainedModel,
 } from './index.ts';
+import { loadingBar } from './loading-bar.ts';
+import { parseShardSize } from './shards.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'magpie-pretrained-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -112,7 +115,134 @@ describe('what is saved', () => {
   });
 });
 
+describe('what is saved in shards', () => {
+  const names = (folder: string): string[] => readdirSync(folder).sort();
+  const byteSizes = (folder: string): number[] =>
+    names(folder)
+      .filter((name) => /^model-/.test(name))
+      .map((name) => [...load_file(join(folder, name)).values()].reduce((n, t) => n + t.numel() * t.dtype.itemsize, 0));
+
+  test('is no larger than asked for, has the index that transformers writes, and loads again', () => {
+    const model = llama();
+    const folder = join(scratch, 'shards');
+    model.save_pretrained(folder, { max_shard_size: '1KB' });
+    expect(names(folder)).toEqual([
+      'config.json',
+      ...[1, 2, 3].map((i) => `model-0000${i}-of-00003.safetensors`),
+      'model.safetensors.index.json',
+    ]);
+    expect(byteSizes(folder).every((size) => size <= 1000)).toBe(true);
+    const { metadata, weight_map } = JSON.parse(readFileSync(join(folder, 'model.safetensors.index.json'), 'utf8')) as {
+      metadata: object;
+      weight_map: Record<string, string>;
+    };
+    const count = model.parameters().reduce((n, p) => n + p.numel(), 0);
+    expect(metadata).toEqual({ total_parameters: count, total_size: 4 * count });
+    expect(Object.keys(weight_map).sort()).toEqual([...model.state_dict().keys()].sort());
+    expectSame(model, from_pretrained(folder));
+
+    model.save_pretrained(folder);
+    expect(names(folder)).toEqual(['config.json', 'model.safetensors']);
+    model.save_pretrained(folder, { max_shard_size: 1 });
+    expect(names(folder).length).toBe(model.parameters().length + 2);
+    expectSame(model, from_pretrained(folder));
+  });
+
+  test('has sizes in bytes or with a unit', () => {
+    expect(['5GB', '1.5 MiB', '10B', 7].map(parseShardSize)).toEqual([5e9, 1.5 * 2 ** 20, 10, 7]);
+    for (const bad of ['x', '-1GB', 0, '1e3MB']) expect(() => parseShardSize(bad)).toThrow('`max_shard_size` should be a number of bytes');
+  });
+
+  test('is named where the index names a file that is not there', () => {
+    const folder = join(scratch, 'shards');
+    rmSync(join(folder, 'model-00002-of-00012.safetensors'));
+    expect(() => from_pretrained(folder)).toThrow('index.json: the file model-00002-of-00012.safetensors is not there');
+  });
+});
+
+describe('what is seen while a model is loaded', () => {
+  const terminal = (isTTY: boolean): { written: string[]; stream: never } => {
+    const written: string[] = [];
+    const stream = {
+      isTTY,
+      columns: 100,
+      rows: 30,
+      write: (text: string) => written.push(text) > 0,
+      on: () => {},
+      once: () => {},
+      removeListener: () => {},
+    };
+    return { written, stream: stream as never };
+  };
+  test('is one bar on a terminal', () => {
+    const { written, stream } = terminal(true);
+    {
+      using bar = loadingBar(true, stream, 0);
+      bar.update(1, 2, 'a');
+      bar.update(2, 2, 'b');
+    }
+    expect(written.join('')).toMatch(/Loading weights .* 1\/2 a[\s\S]*2\/2 b/);
+  });
+  test('is nothing elsewhere, where nothing is wanted, and where it takes no time', () => {
+    for (const [option, tty, wait] of [
+      [true, false, 0],
+      [false, true, 0],
+      [true, true, 1e6],
+    ] as const) {
+      const { written, stream } = terminal(tty);
+      using bar = loadingBar(option, stream, wait);
+      bar.update(1, 1, 'a');
+      expect(written).toEqual([]);
+    }
+  });
+});
+
+const stories = fileURLToPath(new URL('../../../shared/models/stories260k/', import.meta.url));
+describe.skipIf(!existsSync(stories))('files of other formats (skipped where ../shared/models is absent)', () => {
+  test.each(['stories260K.gguf', 'stories260K.bin'])('%s is loaded by from_pretrained, with its name and dtype', (name) => {
+    const model = from_pretrained(join(stories, name), { as: LlamaForCausalLM });
+    expect(model.name_or_path).toBe(join(stories, name));
+    expect(model.training).toBe(false);
+    expect(() => from_pretrained(join(stories, name), { as: GPT2LMHeadModel })).toThrow('cannot be loaded as GPT2LMHeadModel');
+    const half = from_pretrained(join(stories, name), { dtype: torch.bfloat16 });
+    expect(half.parameters().every((p) => p.dtype === torch.bfloat16)).toBe(true);
+  });
+
+  test('a folder with a single GGUF file stands for it; what comes out of it is saved as a Hugging Face folder', () => {
+    const folder = join(scratch, 'gguf');
+    mkdirSync(folder);
+    copyFileSync(join(stories, 'stories260K.gguf'), join(folder, 'a.gguf'));
+    const model = from_pretrained(folder, { as: LlamaForCausalLM });
+    const again = join(scratch, 'from-gguf');
+    model.save_pretrained(again);
+    expectSame(model, from_pretrained(again));
+    copyFileSync(join(folder, 'a.gguf'), join(folder, 'b.gguf'));
+    expect(() => from_pretrained(folder)).toThrow('it has several models: a.gguf, b.gguf');
+  });
+
+  test('weights alone, and anything else, are refused by name', () => {
+    const folder = folderOf(gpt2());
+    expect(() => from_pretrained(join(folder, 'model.safetensors'))).toThrow('weights alone are no model');
+    expect(() => from_pretrained(join(folder, 'config.json'))).toThrow('expected a folder, a .gguf file, or a .bin file of llama2.c');
+  });
+});
+
 describe('files of other ways', () => {
+  test('weights that torch.save wrote', () => {
+    const model = gpt2();
+    const folder = folderOf(model);
+    torch.save(load_file(join(folder, 'model.safetensors')), join(folder, 'pytorch_model.bin'));
+    rmSync(join(folder, 'model.safetensors'));
+    expectSame(model, from_pretrained(folder));
+  });
+
+  test('weights that are no floating-point numbers are refused', () => {
+    const folder = folderOf(gpt2(), (tensors) => tensors.set('transformer.ln_f.bias', torch.zeros(8, { dtype: torch.int64 })));
+    expect(() => from_pretrained(folder)).toThrow(
+      'model.safetensors: tensor "transformer.ln_f.bias" should hold floating-point numbers, got torch.int64',
+    );
+  });
+
   test('a model without its head is found in a file without the prefix, as the first GPT-2 files are, with their constants', () => {
     const model = gpt2();
     const folder = folderOf(model, (tensors) => {
@@ -220,11 +350,13 @@ describe('a folder that does not fit', () => {
   });
 
   test('because it is empty, or its config is broken, is refused by name', () => {
-    expect(() => from_pretrained(join(scratch, 'nowhere'))).toThrow(/config\.json/);
+    expect(() => from_pretrained(join(scratch, 'nowhere'))).toThrow(
+      'nowhere is not a local folder or file. Models are not downloaded here',
+    );
     const folder = folderOf(gpt2());
     rmSync(join(folder, 'model.safetensors'));
     expect(() => from_pretrained(folder)).toThrow(
-      `no file named model.safetensors or model.safetensors.index.json found in directory ${folder}`,
+      `no file named model.safetensors, model.safetensors.index.json or pytorch_model.bin found in directory ${folder}`,
     );
     writeFileSync(join(folder, 'config.json'), '{"model_type": ');
     expect(() => from_pretrained(folder)).toThrow(/config\.json: .*JSON/);

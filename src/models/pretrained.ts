@@ -1,23 +1,27 @@
 /**
- * `from_pretrained(DIR)`: a model from a Hugging Face folder. The class follows from `architectures` or `model_type`; weights are read one tensor at
- * a time and stay in the dtype that they have in the file.
+ * `from_pretrained(PATH)`: a model from a Hugging Face folder, a GGUF file or a llama2.c file. The class follows from `architectures` or `model_type`;
+ * weights are read one tensor at a time and stay in the dtype that they have in the file. Nothing is downloaded.
  *
  * Names in files differ from those of the model in a few known ways: old ones call LayerNorm's weights gamma and beta, a file of the bare model lacks
  * the prefix that a model with a head has (and the other way round), and some hold buffers that are constants. Everything else must fit, and one
  * error names all that does not.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DType } from '../dtype/dtype.ts';
 import { moveInPlace } from '../nn/parameter.ts';
 import type { Tensor } from '../ops/methods.ts';
+import { engineOf } from '../tensor/devices.ts';
 import { BertForMaskedLM, BertForSequenceClassification, BertModel } from './bert.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { architectureOf, type BertConfig, type GPT2Config, type LlamaConfig, type ModelConfig, readConfig, readJson } from './config.ts';
 import { generationConfig } from './generation-config.ts';
+import { from_gguf } from './gguf.ts';
 import { GPT2LMHeadModel, GPT2Model } from './gpt2.ts';
 import { withoutWeights } from './layers.ts';
 import { LlamaForCausalLM, LlamaModel } from './llama.ts';
+import { from_llama2c } from './llama2c.ts';
+import { type LoadingBar, type LoadingOption, loadingBar } from './loading-bar.ts';
 import { namesByParameter, type PreTrainedModel } from './model.ts';
 
 export type AnyModel =
@@ -33,11 +37,11 @@ export type ModelClass<M extends PreTrainedModel> = new (config: never) => M;
 export interface FromPretrainedOptions<M extends PreTrainedModel = AnyModel> {
   /** The class to make, whatever the config says: `LlamaForCausalLM` for a type, `BertModel` for the encoder of a masked-language model. */
   readonly as?: ModelClass<M>;
-  /** Converts floating-point weights; without it they stay as they are in the file. */
+  /** Converts floating-point weights (and a GGUF file's blocks); without it they stay as they are in the file. */
   readonly dtype?: DType;
   readonly device?: string;
-  /** Called after each tensor. */
-  readonly progress?: (done: number, total: number, name: string) => void;
+  /** true (the default): one bar on a terminal where it takes longer than a moment; a function is called after each tensor. */
+  readonly progress?: LoadingOption;
 }
 
 const gpt2Classes = { GPT2LMHeadModel, GPT2Model } as const;
@@ -45,35 +49,83 @@ const bertClasses = { BertModel, BertForMaskedLM, BertForSequenceClassification 
 const llamaClasses = { ForCausalLM: LlamaForCausalLM, Model: LlamaModel } as const;
 
 /**
- * The model of a folder, ready for use (`eval()`).
+ * The model of a folder or file, ready for use (`eval()`).
  *
  * Throws where the config is not understood, where a tensor is missing, unexpected or of another shape (one error for all), and what the
  * safetensors reader says of a broken file.
  */
-export function from_pretrained<M extends PreTrainedModel = AnyModel>(folder: string, options: FromPretrainedOptions<M> = {}): M {
+export function from_pretrained<M extends PreTrainedModel = AnyModel>(path: string, options: FromPretrainedOptions<M> = {}): M {
+  using bar = loadingBar(options.progress ?? true);
+  const kind = kindOf(path);
+  const given = options as FromPretrainedOptions<PreTrainedModel>;
+  const model = kind.folder === null ? fromFile(kind.file, given, bar) : fromFolder(kind.folder, given, bar);
+  model.name_or_path = path;
+  return model.eval() as M;
+}
+
+/** A folder, or a file of another format; a folder with a single GGUF file and no config stands for that. */
+function kindOf(path: string): { readonly folder: string } | { readonly folder: null; readonly file: string } {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined)
+    throw new Error(
+      `${path} is not a local folder or file. Models are not downloaded here: give the folder that holds config.json and model.safetensors, a .gguf file, or a .bin file of llama2.c`,
+    );
+  if (!stat.isDirectory()) return { folder: null, file: path };
+  if (existsSync(join(path, 'config.json'))) return { folder: path };
+  const gguf = readdirSync(path).filter((name) => name.endsWith('.gguf'));
+  if (gguf.length === 1) return { folder: null, file: join(path, gguf[0]) };
+  throw new Error(
+    `no file named config.json found in directory ${path}${gguf.length > 1 ? `; it has several models: ${gguf.join(', ')}` : ''}`,
+  );
+}
+
+function fromFile(file: string, options: FromPretrainedOptions<PreTrainedModel>, bar: LoadingBar): PreTrainedModel {
+  const { dtype, device } = options;
+  const place = device === undefined ? {} : { device };
+  let model: PreTrainedModel;
+  if (/\.gguf$/i.test(file)) model = from_gguf(file, { ...place, dequantize: dtype !== undefined, progress: bar.update });
+  else if (/\.bin$/i.test(file)) model = from_llama2c(file, place);
+  else if (/\.safetensors$/i.test(file))
+    throw new Error(`${file}: weights alone are no model, give the folder that holds config.json beside them`);
+  else throw new Error(`${file}: expected a folder, a .gguf file, or a .bin file of llama2.c`);
+  if (options.as !== undefined && !(model instanceof (options.as as new (config: never) => object)))
+    throw new TypeError(
+      `a model of type ${model.config.model_type} from ${file} cannot be loaded as ${(options.as as { name: string }).name}`,
+    );
+  return dtype === undefined ? model : model.to(dtype);
+}
+
+function fromFolder(folder: string, options: FromPretrainedOptions<PreTrainedModel>, bar: LoadingBar): PreTrainedModel {
   const config = readConfig(folder);
   using checkpoint = openCheckpoint(folder);
   const layers = config.model_type === 'gpt2' ? config.n_layer : config.num_hidden_layers;
   if (layers > checkpoint.names.length)
     throw new Error(`${join(folder, 'config.json')}: ${layers} layers, but the file has ${checkpoint.names.length} tensors`);
-  const model = withoutWeights(() => makeModel(config, options.as, checkpoint.names)) as M;
+  const model = withoutWeights(() => makeModel(config, options.as, checkpoint.names));
   const plan = planLoading(model, checkpoint.names);
   const errors = [...plan.errors];
-  let done = 0;
   for (const [name, parameter] of plan.places) {
-    const read = checkpoint.read(name);
-    if (read.shape.join() === parameter.shape.join()) moveInPlace(parameter, convert(read, options));
-    else
+    const shape = checkpoint.shapeOf(name);
+    if (shape.join() !== parameter.shape.join())
       errors.push(
-        `size mismatch for ${plan.ownName(parameter)}: copying a param with shape torch.Size([${read.shape.join(', ')}]) from checkpoint, the shape in current model is torch.Size([${parameter.shape.join(', ')}]).`,
+        `size mismatch for ${plan.ownName(parameter)}: copying a param with shape torch.Size([${shape.join(', ')}]) from checkpoint, the shape in current model is torch.Size([${parameter.shape.join(', ')}]).`,
       );
-    options.progress?.(++done, plan.places.size, name);
   }
   if (errors.length > 0)
     throw new Error(`Error(s) in loading state_dict for ${model.architecture()}:\n\t${errors.join('\n\t')}\n  from ${folder}`);
+  let done = 0;
+  for (const [name, parameter] of plan.places) {
+    const read = checkpoint.read(name);
+    if (!read.is_floating_point())
+      throw new TypeError(
+        `${checkpoint.fileOf(name)}: tensor ${JSON.stringify(name)} should hold floating-point numbers, got torch.${read.dtype.name}`,
+      );
+    moveInPlace(parameter, converted(read, options));
+    bar.update(++done, plan.places.size, name);
+  }
   const generation = join(folder, 'generation_config.json');
   if (existsSync(generation)) model.generation_config = generationConfig(readJson(generation), generation);
-  return model.eval();
+  return model;
 }
 
 function makeModel(config: ModelConfig, as: ModelClass<PreTrainedModel> | undefined, names: readonly string[]): PreTrainedModel {
@@ -127,9 +179,12 @@ function familyOf(config: ModelConfig): readonly unknown[] {
   }
 }
 
-function convert(tensor: Tensor, { dtype, device }: Pick<FromPretrainedOptions, 'dtype' | 'device'>): Tensor {
+/** Computed at once: what waits would keep the file's tensors alive, all of them. */
+function converted(tensor: Tensor, { dtype, device }: Pick<FromPretrainedOptions, 'dtype' | 'device'>): Tensor {
   const cast = dtype !== undefined && tensor.is_floating_point() ? tensor.to(dtype) : tensor;
-  return device === undefined ? cast : cast.to(device);
+  const out = device === undefined ? cast : cast.to(device);
+  if (out !== tensor) engineOf(out.device).flush();
+  return out;
 }
 
 interface LoadingPlan {

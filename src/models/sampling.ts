@@ -2,7 +2,7 @@
  * From logits to the next token: repetition penalty, temperature, top-k, top-p, min-p, then a draw; or the largest.
  *
  * The order and the definitions are transformers', so that a seed gives the tokens that it gives there (on `cpu`, whose random streams are
- * PyTorch's). All of it is done by operators on the logits' device: only tokens come to JavaScript.
+ * PyTorch's). One difference: padding is no text, so it is not penalized. All of it is done by operators on the logits' device: only tokens come to JavaScript.
  * https://huggingface.co/docs/transformers/internal/generation_utils
  */
 import { functional } from '../nn/functional.ts';
@@ -28,6 +28,8 @@ export interface SamplingOptions {
 }
 
 export interface Sampler {
+  /** Logits `[batch, vocabulary]`, float32, as they are drawn from: penalized, scaled, those left out at -inf. */
+  scores(logits: Tensor): Tensor;
   /** Logits `[batch, vocabulary]` to tokens `[batch, 1]`, int64. */
   next(logits: Tensor): Tensor;
 }
@@ -48,19 +50,24 @@ export function makeSampler(options: SamplingOptions, prompt: { readonly tokens:
   let seen: Tensor | null = null;
 
   return {
+    scores: (logits) => (draws ? filter(penalize(logits.float())) : penalize(logits.float())),
     next(logits) {
-      let scores = logits.float();
-      if (penalty !== 1) {
-        seen ??= tokensSeen(prompt, scores);
-        scores = torchFunctions.where(seen, torchFunctions.where(scores.lt(0), scores.mul(penalty), scores.div(penalty)), scores);
-      }
-      const token = draws ? draw(scores) : scores.argmax(-1, { keepdim: true });
+      const penalized = penalize(logits.float());
+      const token = draws
+        ? torchFunctions.multinomial(functional.softmax(filter(penalized), -1), 1, generator === undefined ? {} : { generator })
+        : penalized.argmax(-1, { keepdim: true });
       seen?.scatter_(1, token, true);
       return token;
     },
   };
 
-  function draw(logits: Tensor): Tensor {
+  function penalize(scores: Tensor): Tensor {
+    if (penalty === 1) return scores;
+    seen ??= tokensSeen(prompt, scores);
+    return torchFunctions.where(seen, torchFunctions.where(scores.lt(0), scores.mul(penalty), scores.div(penalty)), scores);
+  }
+
+  function filter(logits: Tensor): Tensor {
     let scores = temperature === undefined || temperature === 1 ? logits : logits.div(temperature);
     if (top_k !== undefined && top_k > 0 && top_k < scores.size(-1)) {
       const least = scores.topk(top_k)[0].narrow(-1, top_k - 1, 1);
@@ -71,7 +78,7 @@ export function makeSampler(options: SamplingOptions, prompt: { readonly tokens:
       const probabilities = functional.softmax(scores, -1);
       scores = scores.masked_fill(probabilities.lt(probabilities.amax(-1, true).mul(min_p)), none);
     }
-    return torchFunctions.multinomial(functional.softmax(scores, -1), 1, generator === undefined ? {} : { generator });
+    return scores;
   }
 }
 

@@ -31,6 +31,15 @@ def fill(model, scale):
         p.data.copy_(data + (1 if "norm" in name.lower() or ".ln_" in name else 0) * (1 if name.endswith("weight") else 0))
 
 
+def forget(model):
+    """Dynamic scaling remembers the longest input so far; answers here are those of a new model."""
+    for m in model.modules():
+        if hasattr(m, "max_seq_len_cached"):
+            m.max_seq_len_cached = m.original_max_seq_len
+            m.inv_freq = m.original_inv_freq
+    return model
+
+
 base = dict(vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
             max_position_embeddings=256, bos_token_id=0, eos_token_id=1)
 gpt2 = dict(vocab_size=96, n_positions=128, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=1)
@@ -46,6 +55,13 @@ models = {
     "gpt2 untied, scaled by layer": GPT2LMHeadModel(GPT2Config(**gpt2, scale_attn_by_inverse_layer_idx=True, tie_word_embeddings=False)),
     "bert": BertModel(BertConfig(**bert)),
     "bert with a classifier": BertForSequenceClassification(BertConfig(**bert, num_labels=3)),
+    "llama with dynamic scaling, longer than it was trained for": LlamaForCausalLM(
+        LlamaConfig(**{**base, "max_position_embeddings": 16}, rope_parameters=dict(rope_type="dynamic", factor=2.0, rope_theta=10000.0))),
+    "qwen2 with yarn": Qwen2ForCausalLM(Qwen2Config(**base, rope_parameters=dict(
+        rope_type="yarn", factor=4.0, original_max_position_embeddings=16, rope_theta=10000.0))),
+    "llama with longrope, long": LlamaForCausalLM(LlamaConfig(**base, rope_parameters=dict(
+        rope_type="longrope", factor=4.0, original_max_position_embeddings=16, rope_theta=10000.0,
+        short_factor=[1.0, 1.1, 1.2, 1.3], long_factor=[1.0, 1.5, 2.5, 4.0]))),
 }
 sampling = {
     "temperature": dict(temperature=0.7, top_k=0),
@@ -73,13 +89,13 @@ for at, (name, model) in enumerate(models.items()):
         kw = dict(max_new_tokens=12, eos_token_id=None, pad_token_id=0)
         mask = torch.ones_like(ids)
         mask[0, :9] = 0
-        record["greedy"] = model.generate(ids[:1], do_sample=False, **kw)[0, 21:].tolist()
-        record["penalized"] = model.generate(ids[:1], do_sample=False, repetition_penalty=1.7, **kw)[0, 21:].tolist()
-        record["padded"] = model.generate(ids, attention_mask=mask, do_sample=False, **kw)[:, 21:].tolist()
+        record["greedy"] = forget(model).generate(ids[:1], do_sample=False, **kw)[0, 21:].tolist()
+        record["penalized"] = forget(model).generate(ids[:1], do_sample=False, repetition_penalty=1.7, **kw)[0, 21:].tolist()
+        record["padded"] = forget(model).generate(ids, attention_mask=mask, do_sample=False, **kw)[:, 21:].tolist()
         record["sampled"] = {}
         for kind, options in sampling.items():
             torch.manual_seed(11)
-            tokens = model.generate(ids[:1], do_sample=True, **options, **kw)[0, 21:].tolist()
+            tokens = forget(model).generate(ids[:1], do_sample=True, **options, **kw)[0, 21:].tolist()
             record["sampled"][kind] = dict(options=options, tokens=tokens)
     out[name] = record
 json.dump(out, sys.stdout, separators=(",", ":"))

@@ -346,6 +346,8 @@ function callModule(self: Module, args: readonly never[]): unknown {
     scope.path.pop();
     if (outer === null) {
       closeScope();
+      // Or a flush would find alive, by this list, what it asks the collector about.
+      scope.made.length = 0;
       if (returned) for (const engine of openEngines()) engine.anchor();
     }
   }

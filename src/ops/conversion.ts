@@ -1,4 +1,6 @@
 /** Dtype and device conversion, and the reads that leave the graph. */
+import { Function as CustomFunction, type FunctionContext } from '../autograd/function.ts';
+import { modes } from '../autograd/modes.ts';
 import {
   bfloat16,
   bool,
@@ -17,7 +19,7 @@ import {
 } from '../dtype/dtype.ts';
 import type { Operator } from '../graph/operator.ts';
 import { makeView } from '../shape/view.ts';
-import { engineOf } from '../tensor/devices.ts';
+import { canonicalDevice, engineOf } from '../tensor/devices.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import { leafValue, Tensor, tensorOf } from '../tensor/tensor.ts';
 import { cloneOf, contiguousOf, copyInFormat, inFormat } from './shape-base.ts';
@@ -33,18 +35,33 @@ export function castTo(x: Tensor, dtype: DType): Tensor {
   return record(castOperator as never, [x], { constants: constantsOf(`to:${dtype.name}`, () => ({ dtype })) })[0];
 }
 
-/** A copy on another device (off the tape for now when devices differ: edges between devices are copies). */
-export function moveTo(x: Tensor, device: string): Tensor {
+/** A copy on another device; its gradient is copied back. */
+export function moveTo(x: Tensor, to: string): Tensor {
+  const device = canonicalDevice(to);
   if (device === x.device) return x;
+  return x.requires_grad && modes.grad ? (Move.apply(x, device) as Tensor) : copyTo(x, device);
+}
+
+class Move extends CustomFunction {
+  static override forward(ctx: FunctionContext, x: Tensor, device: string): Tensor {
+    ctx['from'] = x.device;
+    return copyTo(x, device);
+  }
+  static override backward(ctx: FunctionContext, gradient: Tensor): readonly (Tensor | null)[] {
+    return [moveTo(gradient, ctx['from'] as string), null];
+  }
+}
+
+function copyTo(x: Tensor, device: string): Tensor {
   const source = contiguousOf(x);
   const from = engineOf(x.device);
   const buffer = from.materialize(source.storage.value);
   const size = source.dtype.itemsize;
   const bytes = from.backend.read(buffer, source.offset * size, source.view_.numel * size);
-  const to = engineOf(device).backend;
+  const { backend } = engineOf(device);
   const value = leafValue(x.dtype, source.view_.numel, device);
-  value.buffer = to.allocate(bytes.byteLength);
-  to.write(value.buffer, bytes);
+  value.buffer = backend.allocate(bytes.byteLength);
+  backend.write(value.buffer, bytes);
   return tensorOf(value, makeView(x.dtype, device, source.view_.shape));
 }
 

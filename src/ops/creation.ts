@@ -4,7 +4,7 @@ import { bool, type DType, float32, float64, getDefaultDtype, int8, int16, int32
 import type { Operator } from '../graph/operator.ts';
 import { complexOf, full as fullPrim } from '../graph/prim.ts';
 import { makeView, numelOf } from '../shape/view.ts';
-import { engineOf } from '../tensor/devices.ts';
+import { canonicalDevice, engineOf } from '../tensor/devices.ts';
 import { item } from '../tensor/read.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import { leafValue, Tensor, tensorOf } from '../tensor/tensor.ts';
@@ -22,10 +22,11 @@ export interface CreationOptions {
 let defaultDevice = 'cpu';
 export const getDefaultDevice = (): string => defaultDevice;
 export function setDefaultDevice(device: string): void {
-  engineOf(device);
-  defaultDevice = device;
+  const known = canonicalDevice(device);
+  engineOf(known);
+  defaultDevice = known;
 }
-export const deviceOf = (device: string | null | undefined): string => device ?? defaultDevice;
+export const deviceOf = (device: string | null | undefined): string => canonicalDevice(device ?? defaultDevice);
 
 /** A tensor that takes these bytes (row-major elements of `dtype`): one copy to the device. */
 export function fromBytes(bytes: Uint8Array, shape: readonly number[], dtype: DType, device?: string | null): Tensor {

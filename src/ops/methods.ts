@@ -28,6 +28,7 @@ import { dropouts, torchDropouts } from './dropout.ts';
 import { embeddings, torchEmbeddings } from './embedding.ts';
 import { creation } from './factories.ts';
 import { fftOps } from './fft.ts';
+import { magpieOps } from './ggml.ts';
 import { type IndexPart, at as indexAt, set as indexSet } from './index-parts.ts';
 import { indexing } from './indexing.ts';
 import { joining } from './joining.ts';
@@ -113,6 +114,7 @@ export const special = {} as TableFunctions<typeof specialOps>;
 export const masked = {} as TableFunctions<typeof maskedOps>;
 export const windows = {} as TableFunctions<typeof signalWindows>;
 export const aten = {} as TableFunctions<typeof atenOps>;
+export const magpie = {} as TableFunctions<typeof magpieOps>;
 install(torchTable, torchFunctions as Record<string, unknown>, '', functional as Record<string, unknown>);
 install(functionalTable, functional as Record<string, unknown>, 'nn.functional.');
 install(linalgOps, linalg as Record<string, unknown>, 'linalg.');
@@ -121,6 +123,7 @@ install(specialOps, special as Record<string, unknown>, 'special.');
 install(maskedOps, masked as Record<string, unknown>, 'masked.');
 install(signalWindows, windows as Record<string, unknown>, 'signal.windows.');
 install(atenOps, aten as Record<string, unknown>, 'aten.');
+install(magpieOps, magpie as Record<string, unknown>, 'magpie.');
 
 export type OperatorMethods = TableMethods<typeof torchTable>;
 

@@ -28,7 +28,7 @@ import {
 } from './fuse.ts';
 import { groupSteps } from './kernels.ts';
 import { accessOf, type BufferPlan, type ProgramPlan, type Step } from './plan.ts';
-import type { TracedProgram } from './program.ts';
+import type { TracedProgram, TracedValue } from './program.ts';
 
 export interface Assembled {
   readonly plan: ProgramPlan;
@@ -243,6 +243,11 @@ function outputPrims(traced: TracedProgram, outputs: readonly Value[]): { prim: 
   const taken = new Set<Prim>();
   return outputs.map((v) => {
     const made = traced.values.get(v)!;
+    const product = productBehind(made, taken);
+    if (product !== null) {
+      taken.add(product);
+      return { prim: product, strides: rowMajor(product.shape) };
+    }
     let prim = made.prim;
     if (taken.has(prim) || prim.body.op === 'input' || (isFill(prim) && prim.body.op !== 'view'))
       prim = prim.view(prim.shape, rowMajor(prim.shape), 0);
@@ -250,6 +255,14 @@ function outputPrims(traced: TracedProgram, outputs: readonly Value[]): { prim: 
     taken.add(prim);
     return { prim, strides: made.strides };
   });
+}
+
+/** The product of which a value is another shape only (rows of a batch): it is stored in the value's memory, rather than copied there. */
+function productBehind({ prim, shape, strides }: TracedValue, taken: ReadonlySet<Prim>): Prim | null {
+  if (prim.body.op !== 'view' || !rowMajor(shape).every((s, i) => shape[i] === 1 || dims.equal(s, strides[i]))) return null;
+  const product = wholeOf(prim, (p) => taken.has(p));
+  const same = product.body.op === 'dot' && dims.equal(dims.productOf(product.shape), dims.productOf(shape));
+  return same && !taken.has(product) ? product : null;
 }
 
 const describe = (groups: readonly Group[], stored: ReadonlySet<Prim>): string =>

@@ -47,7 +47,7 @@ export function describeKernels(plan: ProgramPlan): string {
         case 'host':
           return `${head}host function ${step.fn.name}`;
         case 'matmul':
-          return `${head}product [${[...step.batch, step.m, step.n, step.k].map(dims.keyOf).join(' x ')}]: ${productText(step.c)} = ${productText(step.a)} @ ${productText(step.b)}`;
+          return `${head}product [${[...step.batch, step.m, step.n, step.k].map(dims.keyOf).join(' x ')}]: ${productText(step.c)} = ${productText(step.a)} @ ${step.blocks ? `${step.blocks.format} blocks${step.blocks.transposed ? '' : '^T'} in ` : ''}${productText(step.b)}`;
         case 'kernel':
           return head + printKernel(step.kernel).trimEnd();
         default:

@@ -338,6 +338,7 @@ function matmulStep(p: Prim, placements: Placements): MatmulStep {
       column: at.strides[n - 1],
       offset: 0,
     },
+    ...(p.body.blocks && { blocks: p.body.blocks }),
     place: placements.place(p),
   };
 }

@@ -2,6 +2,7 @@
  * A program's plan: kernels in order, the memory they use, and which may run side by side. Data only; back ends turn it into something that runs.
  */
 import type { DType } from '../dtype/dtype.ts';
+import type { BlockOperand } from '../graph/ggml.ts';
 import type { LibraryFunction } from '../graph/library.ts';
 import type { Expr, Kernel } from '../kernel/ir.ts';
 import type { Dim } from '../shape/dim.ts';
@@ -44,6 +45,8 @@ export interface MatmulStep {
   readonly a: MatrixOperand;
   readonly b: MatrixOperand;
   readonly c: MatrixOperand;
+  /** b is bytes of ggml blocks: rows of weights `row` bytes apart, whatever the orientation. */
+  readonly blocks?: BlockOperand;
   readonly place: string;
 }
 

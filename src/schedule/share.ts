@@ -44,9 +44,10 @@ function attributes(body: PrimBody): string | null {
       return `${body.index}`;
     case 'part':
       return body.part;
+    case 'dot':
+      return body.blocks === undefined ? '' : `${body.blocks.format};${body.blocks.transposed}`;
     case 'cast':
     case 'bitcast':
-    case 'dot':
     case 'lookup':
     case 'complex':
     case 'after':

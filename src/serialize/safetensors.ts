@@ -10,18 +10,20 @@
  */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { type DType, type DTypeName, dtypeByName, uint8 } from '../dtype/dtype.ts';
-import { empty, frombuffer } from '../ops/creation.ts';
+import { empty } from '../ops/creation.ts';
 import type { Tensor } from '../ops/methods.ts';
 import {
   type ByteSource,
   parseSafetensors,
   type SafetensorsData,
   type SafetensorsDType,
+  type SafetensorsEntry,
   SafetensorsError,
   type SafetensorsFile,
   safetensorsChunks,
   serializeSafetensors,
 } from './safetensors-format.ts';
+import { streamedTensor } from './streamed.ts';
 
 /** complex128 has no name in the format. */
 const formatNames: Readonly<Partial<Record<DTypeName, SafetensorsDType>>> = {
@@ -80,9 +82,10 @@ export function load_file(filename: string, device = 'cpu'): Map<string, Tensor>
 
 /** All tensors of a file that is in memory. The bytes are copied. */
 export function load(data: Uint8Array, device = 'cpu'): Map<string, Tensor> {
-  const source: ByteSource = { size: data.byteLength, read: (offset, length) => data.slice(offset, offset + length) };
+  const source: ByteSource = { size: data.byteLength, read: (offset, length) => data.subarray(offset, offset + length) };
   const file = parseSafetensors(source);
-  return new Map([...file.tensors.keys()].map((name) => [name, readTensor(file, source, name, device, 'safetensors data')]));
+  const readInto = (target: Uint8Array, offset: number): void => target.set(data.subarray(offset, offset + target.byteLength));
+  return new Map([...file.tensors.keys()].map((name) => [name, readTensor({ file, readInto }, name, device, 'safetensors data')]));
 }
 
 /** An open file: its header is read and checked, tensors are read when asked for. Close it, or declare it with `using`. */
@@ -90,6 +93,8 @@ export interface SafeOpen extends Disposable {
   keys(): string[];
   metadata(): Record<string, string>;
   get_tensor(name: string): Tensor;
+  /** The tensor's shape, without reading it (Python: `get_slice(name).get_shape()`). */
+  get_shape(name: string): readonly number[];
   close(): void;
 }
 
@@ -100,7 +105,13 @@ export function safe_open(filename: string, device = 'cpu'): SafeOpen {
     if (open) closeSync(descriptor);
     open = false;
   };
-  const source: ByteSource = { size: fstatSync(descriptor).size, read: (offset, length) => readAll(descriptor, offset, length, filename) };
+  const readInto = (target: Uint8Array, offset: number): void => readAll(descriptor, target, offset, filename);
+  const read = (offset: number, length: number): Uint8Array => {
+    const bytes = new Uint8Array(length);
+    readInto(bytes, offset);
+    return bytes;
+  };
+  const source: ByteSource = { size: fstatSync(descriptor).size, read };
   let file: SafetensorsFile;
   try {
     file = parseSafetensors(source, filename);
@@ -111,21 +122,30 @@ export function safe_open(filename: string, device = 'cpu'): SafeOpen {
   return {
     keys: () => [...file.tensors.keys()],
     metadata: () => Object.fromEntries(file.metadata),
-    get_tensor: (name) => readTensor(file, source, name, device, filename),
+    get_tensor: (name) => readTensor({ file, readInto }, name, device, filename),
+    get_shape: (name) => entryOf(file, name, filename).shape,
     close,
     [Symbol.dispose]: close,
   };
 }
 
-function readTensor(file: SafetensorsFile, source: ByteSource, name: string, device: string, filename: string): Tensor {
+function entryOf(file: SafetensorsFile, name: string, filename: string): SafetensorsEntry {
   const entry = file.tensors.get(name);
   if (entry === undefined) throw new SafetensorsError('File does not contain tensor', filename, name);
+  return entry;
+}
+
+interface Opened {
+  readonly file: SafetensorsFile;
+  readInto(target: Uint8Array, offset: number): void;
+}
+
+function readTensor({ file, readInto }: Opened, name: string, device: string, filename: string): Tensor {
+  const entry = entryOf(file, name, filename);
   const dtype = dtypeOfFormat.get(entry.dtype);
   if (dtype === undefined) throw new SafetensorsError(`no dtype here for ${entry.dtype}`, filename, name, entry.begin);
-  // PyTorch's frombuffer refuses an empty buffer.
   if (entry.begin === entry.end) return empty(entry.shape, { dtype, device }) as Tensor;
-  const bytes = source.read(entry.begin, entry.end - entry.begin);
-  return (frombuffer(bytes, { dtype }) as Tensor).reshape(entry.shape).to(device);
+  return streamedTensor(entry.shape, dtype, device, (target, offset) => readInto(target, entry.begin + offset));
 }
 
 function entriesOf(tensors: TensorDict): SafetensorsData[] {
@@ -141,15 +161,13 @@ function entriesOf(tensors: TensorDict): SafetensorsData[] {
   });
 }
 
-function readAll(descriptor: number, offset: number, length: number, filename: string): Uint8Array {
-  const bytes = new Uint8Array(length);
+function readAll(descriptor: number, target: Uint8Array, offset: number, filename: string): void {
   let done = 0;
-  while (done < length) {
-    const count = readSync(descriptor, bytes, done, Math.min(length - done, 1 << 30), offset + done);
+  while (done < target.byteLength) {
+    const count = readSync(descriptor, target, done, Math.min(target.byteLength - done, 1 << 30), offset + done);
     if (count === 0) throw new SafetensorsError('the file became shorter while it was read', filename, undefined, offset + done);
     done += count;
   }
-  return bytes;
 }
 
 function writeAll(descriptor: number, bytes: Uint8Array): void {

@@ -1,4 +1,9 @@
-/** The registry of devices: one line each. A device is opened when it is first used; one that cannot be had says why. */
+/**
+ * The registry of devices: one line each. A device is opened when it is first used; one that cannot be had says why.
+ *
+ * Names are canonical inside: `cpu` and `cuda` are the first of their kind, `cuda:1` is the second card. `canonicalDevice` makes them of what users
+ * write (`cuda:0`, or `cuda` while another card is the current one); it is called where a device comes in.
+ */
 import { openCpuBackend } from '../backend/cpu/device.ts';
 import { CudaBackend } from '../backend/cuda/device.ts';
 import type { Backend } from '../backend/interface.ts';
@@ -16,6 +21,27 @@ const openers: Record<string, () => Backend> = {
   reference: () => new ReferenceBackend(),
   null: () => new NullBackend(),
 };
+
+let currentCard = 0;
+/** What `cuda` without an index means: `torch.cuda.set_device`. */
+export function setCurrentCard(index: number): void {
+  currentCard = index;
+}
+export const getCurrentCard = (): number => currentCard;
+
+/** The name of a device by which it is known here. Checks that there is such a kind of device, not that it can be opened. */
+export function canonicalDevice(device: string): string {
+  if (openers[device] !== undefined && (device !== 'cuda' || currentCard === 0)) return device;
+  const [, kind, digits] = /^(.*?)(?::(\d+))?$/s.exec(device)!;
+  if (openers[kind] === undefined) throw unknownDevice(device);
+  const index = digits === undefined ? (kind === 'cuda' ? currentCard : 0) : Number(digits);
+  if (index === 0) return kind;
+  if (kind !== 'cuda') throw new RangeError(`invalid device ordinal: there is one ${kind} device, with index 0 (${device})`);
+  return `cuda:${index}`;
+}
+
+const unknownDevice = (device: string): Error =>
+  new Error(`Expected one of ${Object.keys(openers).sort().join(', ')} device type at start of device string: ${device}`);
 
 const engines = new Map<string, Engine>();
 
@@ -36,9 +62,13 @@ export function engineOf(device: string): Engine {
   if (last !== null && last.device === device) return last.engine;
   let engine = engines.get(device);
   if (engine === undefined) {
-    const open = openers[device];
-    if (open === undefined)
-      throw new Error(`Expected one of ${Object.keys(openers).sort().join(', ')} device type at start of device string: ${device}`);
+    const card = /^cuda:([1-9]\d*)$/.exec(device);
+    const open = openers[device] ?? (card === null ? undefined : () => new CudaBackend(Number(card[1])));
+    if (open === undefined) {
+      const known = canonicalDevice(device);
+      if (known === device) throw unknownDevice(device);
+      return engineOf(known);
+    }
     if (engines.size === 0) keepGraphsYoung();
     engine = new Engine(new ProgramCache(open()));
     engines.set(device, engine);
@@ -46,6 +76,9 @@ export function engineOf(device: string): Engine {
   last = { device, engine };
   return engine;
 }
+
+/** Has the device been used? */
+export const isOpen = (device: string): boolean => engines.has(device);
 
 /** Devices that are open. */
 export const openEngines = (): Iterable<Engine> => engines.values();

@@ -222,6 +222,7 @@ function makeSignature(
 ): Signature {
   const views = inputs.map((t) => t.view_);
   const on = device ?? views[0].device;
+  for (const v of views) if (v.device !== on) throw mixedDevices(on, v.device);
   const needs = needsMask === 0 ? null : views.map((_, i) => needsMask === -1 || (needsMask & (1 << i)) !== 0);
   const params = formalParams(operator.paramTypes?.(constants.value) ?? []);
   const traced = traceCall(operator, formals(views), { constants: constants.value, dims: callDims, params }, needs);
@@ -240,6 +241,9 @@ function makeSignature(
   views.forEach(put);
   numbers.push(...callDims);
   outs.forEach(put);
+  const long = numbers.find((n) => Math.abs(n) > largestNumber);
+  if (long !== undefined)
+    throw new RangeError(`${operator.name}: a size, stride or dim of ${long} is beyond 2^31 - 1, the most that one may be here`);
   return {
     id: nextSignature++,
     operator,
@@ -265,6 +269,14 @@ function makeSignature(
     pattern: patternOf(operator, views, constants, callDims.length, needsMask, outs),
     numbers: Int32Array.from(numbers),
   };
+}
+
+/** Programs know sizes, strides and dims as 32-bit integers; a tensor of several dims may have more elements. */
+const largestNumber = 2 ** 31 - 1;
+
+function mixedDevices(a: string, b: string): Error {
+  const [first, second] = [a, b].map((d) => (d === 'cuda' ? 'cuda:0' : d));
+  return new Error(`Expected all tensors to be on the same device, but found at least two devices, ${first} and ${second}!`);
 }
 
 /** Number of all signatures that differ only in sizes: operator, constants, dtypes, ranks, and where sizes are 0 or 1 or strides 0. */

@@ -32,12 +32,14 @@ import { legalizeMatmuls } from '../legalize-matmul.ts';
 import { chooseGrain, leastWork, roundGrain, whole } from '../tiles.ts';
 import type { TrackedBuffer } from '../tracked-memory.ts';
 import { copyBandwidth } from './bandwidth.ts';
+import { halfTable } from './half-table.ts';
 import type { CodeRequest, KernelCache } from './kernel-cache.ts';
 import type { NativeBlock, NativeHeap } from './memory.ts';
 import { getNumThreads, NativeProgram, type NativeStage, type NativeTask } from './pool.ts';
 import { printProfile } from './profile.ts';
 import { type CompileOptions, compileKernel, listKernel } from './x64/emit.ts';
 import { type MatmulDtype, type MatmulPhase, matmulKernels, matmulWord, planMatmul } from './x64/matmul.ts';
+import { blockKernel, blockKernelKey, planBlocks } from './x64/matmul-ggml.ts';
 
 export type NativeIsa = 'avx2' | 'avx512';
 
@@ -101,7 +103,7 @@ export class NativeExecutable implements Executable {
 
   constructor(plan: ProgramPlan, context: NativeContext) {
     this.#context = context;
-    this.#plan = legalizeMatmuls(plan, { float32: matmulDtypes, batchDims: 3 });
+    this.#plan = legalizeMatmuls(plan, { float32: matmulDtypes, batchDims: 3, blocks: true });
     const prepared = new PreparedKernels((kernel) => decomposeKernel(kernel, undefined, { nativeRound }));
     const keys: string[] = [];
     this.#steps = this.#plan.steps.map((step, i) => {
@@ -202,7 +204,11 @@ export class NativeExecutable implements Executable {
     const ranges = this.#steps.map((step, i): [number, number] => {
       const first = requests.length;
       if (step.kind === 'host') return [first, first];
-      if (step.kind === 'matmul') {
+      if (step.kind === 'matmul' && step.blocks !== undefined) {
+        const { blocks } = step;
+        for (const part of ['rows', 'compute'] as const)
+          requests.push({ key: blockKernelKey(isa, part, blocks), make: () => blockKernel(isa, part, blocks) });
+      } else if (step.kind === 'matmul') {
         const types = typesOf(step);
         for (const part of ['packB', 'compute'] as const)
           requests.push({ key: `${isa} product ${part} ${types.a} ${types.b} ${types.c}`, make: () => matmulKernels(isa, types)[part] });
@@ -346,17 +352,44 @@ export class NativeExecutable implements Executable {
     const operations = [...step.batch, step.m, step.n, step.k].reduce<number>((p, d) => p * at(d), 1);
     // Small products would be cut for no gain.
     const serial = operations < 2 * leastWork;
-    for (const kernel of ['packB', 'compute'] as const) {
+    for (const kernel of [step.blocks === undefined ? 'packB' : 'rows', 'compute'] as const) {
       const phase = phases.find((p) => p.kernel === kernel);
       if (phase === undefined && !symbolic) continue;
       const grain = serial || phase === undefined ? whole : symbolic ? roundGrain(phase.grain, false, true) : phase.grain;
-      const task = { fn: kernel === 'packB' ? fn : computeFn, args, count: phase?.count ?? 0, grain };
-      (kernel === 'packB' ? first : second).push({ step: index, task, operations: kernel === 'packB' ? 0 : operations });
+      const task = { fn: kernel === 'compute' ? computeFn : fn, args, count: phase?.count ?? 0, grain };
+      (kernel === 'packB' ? first : second).push({
+        step: index,
+        task,
+        operations: phase === undefined || kernel === 'packB' ? 0 : operations,
+      });
     }
   }
 
   #planProduct(step: MatmulStep, symbols: ArrayLike<number>): NativeMatmul {
     const at = (d: dims.Dim): number => dims.evaluate(d, symbols);
+    const source = (o: MatmulStep['a']) => ({ buffer: o.buffer, offset: at(o.offset) * o.dtype.itemsize });
+    if (step.blocks !== undefined) {
+      const [m, n, k, aRow, cRow, rowBytes] = [step.m, step.n, step.k, step.a.row, step.c.row, step.b.row].map(at);
+      const { phases, words } = planBlocks({
+        m,
+        n,
+        k,
+        aRow,
+        cRow,
+        rowBytes,
+        blocks: step.blocks,
+        isa: this.#context.isa,
+        threads: this.#threads,
+        halves: halfTable(),
+      });
+      const addresses: AddressWord[] = [
+        { word: matmulWord.a, ...source(step.a) },
+        { word: matmulWord.b, ...source(step.b) },
+        { word: matmulWord.c, ...source(step.c) },
+        { word: matmulWord.partial, ...source(step.c) },
+      ];
+      return { words, addresses, workspaceBytes: 0, phases };
+    }
     const strides = (o: MatmulStep['a']): number[] => [...o.batch, o.row, o.column].map(at);
     const plan = planMatmul({
       batch: step.batch.map(at),
@@ -370,7 +403,6 @@ export class NativeExecutable implements Executable {
       isa: this.#context.isa,
       threads: this.#threads,
     });
-    const source = (o: MatmulStep['a']) => ({ buffer: o.buffer, offset: at(o.offset) * o.dtype.itemsize });
     const [a, b] = plan.swapped ? [source(step.b), source(step.a)] : [source(step.a), source(step.b)];
     const c = source(step.c);
     const spare = (offset: number) => ({ buffer: workspace, offset });

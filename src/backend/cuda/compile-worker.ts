@@ -25,11 +25,19 @@ if (!isMainThread && workerData !== null && 'architecture' in workerData) {
     const compiler = requireCompiler();
     for (let i = Atomics.add(state, 0, 1); i < jobs.length; i = Atomics.add(state, 0, 1)) {
       const { source, name, path } = jobs[i];
-      writeFileSync(`${path}.part`, compiler.compile(source, name, architecture));
-      renameSync(`${path}.part`, path);
+      const partial = `${path}.${process.pid}.part`;
+      let cubin: Uint8Array;
+      try {
+        cubin = compiler.compile(source, name, architecture);
+      } catch {
+        // The main thread compiles what is missing itself, and meets the error.
+        continue;
+      }
+      writeFileSync(partial, cubin);
+      renameSync(partial, path);
     }
   } catch {
-    // The main thread compiles what is missing itself, and meets the error.
+    // No compiler, or a folder that cannot be written: likewise.
   }
   Atomics.add(state, 1, 1);
   Atomics.notify(state, 1);

@@ -77,6 +77,7 @@ export function openCublas(driver: Driver, takeWorkspace: (bytes: number) => num
     ...['int', 'int', 'int'],
   );
   const made = [0];
+  driver.enter();
   if (create(made) !== 0) return null;
   const context = Number(made[0]);
   const check = (code: number, what: string): void => {
@@ -98,6 +99,7 @@ export function openCublas(driver: Driver, takeWorkspace: (bytes: number) => num
       const type = double ? compute.float64 : a.dtype === 'float32' && matmulSettings.allowTf32 ? compute.fastTf32 : compute.float32;
       const one = numbers.address + (double ? 8 : 0);
       const zero = numbers.address + (double ? 16 : 4);
+      driver.enter();
       return gemm(
         context,
         ...[b.transposed ? 1 : 0, a.transposed ? 1 : 0, n, m, k, one],

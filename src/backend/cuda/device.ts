@@ -1,5 +1,5 @@
 /**
- * The `cuda` device: kernels in CUDA C compiled at run time, on one NVIDIA card, through the driver alone.
+ * The `cuda` device (`cuda:1` the second card, and so on): kernels in CUDA C compiled at run time, on one NVIDIA card, through the driver alone.
  *
  * Everything runs in order on one stream of its own; `run` returns when work is launched, reading waits. Memory is a caching allocator behind
  * tracked buffers, and one arena for the temporaries of all programs, as on the CPU.
@@ -8,16 +8,23 @@ import type { Buffer } from '../../graph/node.ts';
 import type { ProgramPlan } from '../../schedule/plan.ts';
 import { ArenaMemory } from '../arena-memory.ts';
 import { OutOfMemoryError } from '../cpu/memory.ts';
-import type { Backend, DeviceLimits, Executable, MemoryStats } from '../interface.ts';
-import { type TrackedBuffer, TrackedMemory, type TrackedStatistics } from '../tracked-memory.ts';
+import type { Backend, DeviceLimits, MemoryStats } from '../interface.ts';
+import { sizeText, type TrackedBuffer, TrackedMemory, type TrackedStatistics } from '../tracked-memory.ts';
 import { type Cublas, openCublas } from './cublas.ts';
 import { type Driver, openDriver } from './driver.ts';
 import { CudaKernels } from './kernel-cache.ts';
 import { type CudaBlock, CudaHeap, CudaOutOfMemoryError, Staging } from './memory.ts';
 import { CudaExecutable } from './program.ts';
 
+/** A driver and a store of kernels in the place of the machine's: for tests, and for collecting kernels without a card. */
+export interface CudaParts {
+  readonly driver: Driver;
+  readonly kernels: CudaKernels;
+  readonly cublas: Cublas | null;
+}
+
 export class CudaBackend implements Backend {
-  readonly name = 'cuda';
+  readonly name: string;
   readonly limits: DeviceLimits;
   readonly driver: Driver;
   readonly heap: CudaHeap;
@@ -28,13 +35,15 @@ export class CudaBackend implements Backend {
   #cublas: Cublas | null | undefined;
   #scratch: CudaBlock | null = null;
 
-  constructor(index = 0) {
-    const driver = openDriver(index);
+  constructor(index = 0, parts: CudaParts | null = null) {
+    const driver = parts?.driver ?? openDriver(index);
+    this.name = index === 0 ? 'cuda' : `cuda:${index}`;
     this.driver = driver;
+    this.#cublas = parts?.cublas;
     this.limits = { buffersPerKernel: 64, parallelism: driver.multiprocessors, canBlock: true };
     const heap = new CudaHeap(driver);
     this.heap = heap;
-    this.kernels = new CudaKernels(driver);
+    this.kernels = parts?.kernels ?? new CudaKernels(driver);
     this.#staging = new Staging(driver);
     this.#memory = new TrackedMemory<CudaBlock>({
       release: (block) => heap.free(block),
@@ -53,7 +62,7 @@ export class CudaBackend implements Backend {
   }
 
   allocate(bytes: number): TrackedBuffer<CudaBlock> {
-    return withCudaText(() => this.#memory.allocate(bytes, this.name, () => this.heap.alloc(bytes)));
+    return this.#inOwnWords(() => this.#memory.allocate(bytes, this.name, () => this.heap.alloc(bytes)));
   }
   free(buffer: Buffer): void {
     this.#memory.free(buffer);
@@ -80,13 +89,20 @@ export class CudaBackend implements Backend {
     return this.#openCublas()?.path ?? null;
   }
 
-  compile(plan: ProgramPlan): Executable {
-    const obtain = (bytes: number): CudaBlock => withCudaText(() => this.#memory.obtain(bytes, 'a program', () => this.heap.alloc(bytes)));
+  /** Peaks count from now on. */
+  resetPeaks(): void {
+    this.#memory.resetPeak();
+    this.heap.resetPeak();
+  }
+
+  compile(plan: ProgramPlan): CudaExecutable {
+    const obtain = (bytes: number): CudaBlock =>
+      this.#inOwnWords(() => this.#memory.obtain(bytes, 'a program', () => this.heap.alloc(bytes)));
     return new CudaExecutable(plan, {
       driver: this.driver,
       kernels: this.kernels,
       cublas: () => this.#openCublas(),
-      reserveArena: (bytes) => withCudaText(() => this.#arena.reserve(bytes)),
+      reserveArena: (bytes) => this.#inOwnWords(() => this.#arena.reserve(bytes)),
       reserveScratch: (bytes) => {
         if (this.#scratch === null || this.#scratch.size < bytes) {
           if (this.#scratch !== null) this.heap.free(this.#scratch);
@@ -115,6 +131,23 @@ export class CudaBackend implements Backend {
   }
   synchronize(): void {
     this.driver.synchronize();
+  }
+
+  /** Runs `take`; an out-of-memory error says what PyTorch's says. */
+  #inOwnWords<T>(take: () => T): T {
+    try {
+      return take();
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      const { index, totalBytes } = this.driver;
+      const { free } = this.driver.memoryInfo();
+      const { liveBytes, liveBuffers } = this.#memory.statistics;
+      throw new CudaOutOfMemoryError(
+        error.bytes,
+        `GPU ${index} has a total capacity of ${sizeText(totalBytes)} of which ${sizeText(free)} is free. ` +
+          `${sizeText(this.heap.reservedBytes)} are reserved by this process, ${sizeText(liveBytes)} of them in ${liveBuffers} live buffers.`,
+      );
+    }
   }
 
   #openCublas(): Cublas | null {
@@ -146,18 +179,5 @@ export class CudaBackend implements Backend {
     if (offset < 0 || offset + bytes > buffer.bytes)
       throw new Error(`internal: bytes ${offset} to ${offset + bytes} of a buffer of ${buffer.bytes}`);
     return address + offset;
-  }
-}
-
-/** An out-of-memory error in this device's words. */
-function withCudaText<T>(take: () => T): T {
-  try {
-    return take();
-  } catch (error) {
-    if (error instanceof OutOfMemoryError && !(error instanceof CudaOutOfMemoryError)) {
-      const [, ...detail] = error.message.split('\n');
-      throw new CudaOutOfMemoryError(error.bytes, detail.join('\n'));
-    }
-    throw error;
   }
 }

@@ -1,8 +1,9 @@
 /**
  * CUDA's driver API through koffi: the calls that the device makes, each checked. Nothing is loaded before the first use.
  *
- * Handles and device addresses are JS Numbers: user space ends at 2^47. Work is asynchronous, so an error may come from an earlier kernel;
- * CUDA_LAUNCH_BLOCKING=1 waits after each launch and names the kernel.
+ * Handles and device addresses are JS Numbers: user space ends at 2^47. Work is asynchronous, so an error may come from an earlier kernel:
+ * the message names those launched since the device was last waited for. CUDA_LAUNCH_BLOCKING=1 waits after each launch and names the one.
+ * Several cards can be open: a thread has one current context, which each driver makes its own before it calls.
  */
 import { openLibrary, requireKoffi } from './libraries.ts';
 
@@ -32,6 +33,20 @@ export interface NativeMemory {
   readonly bytes: Uint8Array;
 }
 
+/** Facts that `torch.cuda.get_device_properties` tells besides. */
+export interface DriverProperties {
+  readonly warpSize: number;
+  readonly l2Bytes: number;
+  readonly threadsPerMultiprocessor: number;
+  readonly sharedBytesPerMultiprocessor: number;
+  readonly registersPerMultiprocessor: number;
+  readonly clockKilohertz: number;
+  readonly memoryClockKilohertz: number;
+  readonly memoryBusBits: number;
+  readonly integrated: boolean;
+  readonly multiGpuBoard: boolean;
+}
+
 export interface Driver {
   readonly name: string;
   readonly index: number;
@@ -41,6 +56,7 @@ export interface Driver {
   readonly multiprocessors: number;
   readonly totalBytes: number;
   readonly sharedBytesPerBlock: number;
+  readonly properties: DriverProperties;
   /** The stream that everything runs on. */
   readonly stream: number;
   memoryInfo(): { readonly free: number; readonly total: number };
@@ -63,14 +79,22 @@ export interface Driver {
   fork(sides: number): void;
   join(sides: number): void;
   synchronize(): void;
-  event(): number;
+  event(timed?: boolean): number;
   releaseEvent(event: number): void;
   record(event: number): void;
+  /** The host waits. */
   waitFor(event: number): void;
+  /** Has everything before it been done? */
+  reached(event: number): boolean;
+  /** Milliseconds. */
   elapsed(from: number, to: number): number;
-  /** Records what `work` launches as a graph; null if it could not be. */
+  /** Records what `work` launches as a graph. */
   capture(work: () => void): number;
-  launchGraph(graph: number): void;
+  launchGraph(graph: number, label: string): void;
+  /** Makes this card's context the current one: before a library is called. */
+  enter(): void;
+  /** Counts a launch that a library made on the stream. */
+  noteLaunch(label: string): void;
   destroyGraph(graph: number): void;
   readonly statistics: { launches: number; graphLaunches: number; captures: number };
 }
@@ -126,6 +150,7 @@ function bind() {
     eventRecord: func('cuEventRecord', handle, handle),
     streamWait: func('cuStreamWaitEvent', handle, handle, 'uint32_t'),
     eventSynchronize: func('cuEventSynchronize', handle),
+    eventQuery: func('cuEventQuery', handle),
     eventElapsed: func('cuEventElapsedTime', out('float'), handle, handle),
     beginCapture: func('cuStreamBeginCapture_v2', handle, 'int'),
     endCapture: func('cuStreamEndCapture', handle, out(handle)),
@@ -164,11 +189,58 @@ function describe(b: Bindings, code: number): string {
   return text[0] === null ? `code ${code}` : `${text[0]} (${name[0]})`;
 }
 
-const attribute = { multiprocessors: 16, major: 75, minor: 76, sharedBytesOptin: 97 } as const;
+const attribute = {
+  warpSize: 10,
+  clockKilohertz: 13,
+  multiprocessors: 16,
+  integrated: 18,
+  memoryClockKilohertz: 36,
+  memoryBusBits: 37,
+  l2Bytes: 38,
+  threadsPerMultiprocessor: 39,
+  major: 75,
+  minor: 76,
+  sharedBytesPerMultiprocessor: 81,
+  registersPerMultiprocessor: 82,
+  multiGpuBoard: 84,
+  sharedBytesOptin: 97,
+} as const;
 const sharedBytesAttribute = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 const nonBlocking = 1;
 const relaxedCapture = 2;
 const untimed = 2;
+const notReadyCode = 600;
+/** An illegal address to a launch that failed. */
+const [firstKernelError, lastKernelError] = [700, 719];
+/** Labels kept for the message of an error that shows late. */
+const rememberedLaunches = 6;
+
+/** The context that this thread's calls go to. */
+let currentContext = 0;
+
+/** What was launched since the device was last waited for, for messages. */
+export class RecentLaunches {
+  #labels: string[] = [];
+  #count = 0;
+  note(label: string): void {
+    this.#count++;
+    if (this.#labels.length === rememberedLaunches) this.#labels.shift();
+    this.#labels.push(label);
+  }
+  clear(): void {
+    if (this.#count === 0) return;
+    this.#labels = [];
+    this.#count = 0;
+  }
+  /** To be put behind the name of an error. */
+  get text(): string {
+    if (this.#count === 0) return '';
+    const list = this.#labels.join('; ');
+    if (this.#count === 1) return ` in the kernel ${list}`;
+    const some = this.#count > this.#labels.length ? `, the last of them ${list}` : `: ${list}`;
+    return ` in one of ${this.#count} launches since the device was last waited for${some}. CUDA_LAUNCH_BLOCKING=1 waits after each and names the one`;
+  }
+}
 
 export function openDriver(index = 0): Driver {
   const probed = probeDevices();
@@ -176,8 +248,17 @@ export function openDriver(index = 0): Driver {
   if (index >= probed.count) throw new Error(`CUDA error: invalid device ordinal (cuda:${index} of ${probed.count})`);
   const b = requireBindings();
   const { koffi } = b;
+  const recent = new RecentLaunches();
   const check = (code: number, what: string): void => {
-    if (code !== 0) throw new CudaError(code, `CUDA error: ${describe(b, code)} (${what})`);
+    if (code === 0) return;
+    // Those are errors of a kernel, whichever call reports them.
+    const late = code >= firstKernelError && code <= lastKernelError ? recent.text : '';
+    throw new CudaError(code, `CUDA error: ${describe(b, code)}${late} (${what})`);
+  };
+  /** Of a call that waits: an error is that of a kernel before it. */
+  const checkWait = (code: number): void => {
+    if (code !== 0) throw new CudaError(code, `CUDA error: ${describe(b, code)}${recent.text} (while waiting for the device)`);
+    recent.clear();
   };
   const answer = (call: (out: number[]) => number, what: string): number => {
     const out = [0];
@@ -189,7 +270,12 @@ export function openDriver(index = 0): Driver {
   const nameBytes = new Uint8Array(256);
   check(b.deviceName(nameBytes, 256, device), 'cuDeviceGetName');
   const context = answer((o) => b.contextRetain(o, device), 'cuDevicePrimaryCtxRetain');
-  check(b.contextSet(context), 'cuCtxSetCurrent');
+  const enter = (): void => {
+    if (currentContext === context) return;
+    check(b.contextSet(context), 'cuCtxSetCurrent');
+    currentContext = context;
+  };
+  enter();
   const stream = answer((o) => b.streamCreate(o, nonBlocking), 'cuStreamCreate');
   const capability = [read(attribute.major), read(attribute.minor)] as const;
   const blocking = (process.env['CUDA_LAUNCH_BLOCKING'] ?? '0') !== '0';
@@ -204,8 +290,7 @@ export function openDriver(index = 0): Driver {
       });
     return sideStreams[i - 1];
   };
-  const synchronize = (): void => check(b.streamSynchronize(stream), 'while waiting for the device');
-  return {
+  const driver: Driver = {
     name: new TextDecoder().decode(nameBytes.subarray(0, nameBytes.indexOf(0))),
     index,
     architecture: `sm_${capability[0]}${capability[1]}`,
@@ -213,6 +298,18 @@ export function openDriver(index = 0): Driver {
     multiprocessors: read(attribute.multiprocessors),
     totalBytes: answer((o) => b.deviceBytes(o, device), 'cuDeviceTotalMem'),
     sharedBytesPerBlock: read(attribute.sharedBytesOptin),
+    properties: {
+      warpSize: read(attribute.warpSize),
+      l2Bytes: read(attribute.l2Bytes),
+      threadsPerMultiprocessor: read(attribute.threadsPerMultiprocessor),
+      sharedBytesPerMultiprocessor: read(attribute.sharedBytesPerMultiprocessor),
+      registersPerMultiprocessor: read(attribute.registersPerMultiprocessor),
+      clockKilohertz: read(attribute.clockKilohertz),
+      memoryClockKilohertz: read(attribute.memoryClockKilohertz),
+      memoryBusBits: read(attribute.memoryBusBits),
+      integrated: read(attribute.integrated) !== 0,
+      multiGpuBoard: read(attribute.multiGpuBoard) !== 0,
+    },
     stream,
     statistics,
     memoryInfo() {
@@ -264,15 +361,25 @@ export function openDriver(index = 0): Driver {
     },
     launch({ kernel, grid: [x, y, z], threads, sharedBytes, parameters }, label, onSide = 0) {
       statistics.launches++;
+      if (!capturing) recent.note(label);
       const on = onSide === 0 ? stream : side(onSide).stream;
       check(b.launch(kernel, x, y, z, threads, 1, 1, sharedBytes, on, parameters, 0), `launching ${label}`);
-      if (blocking && !capturing) check(b.streamSynchronize(stream), `in the kernel ${label}`);
+      if (blocking && !capturing) driver.synchronize();
     },
-    synchronize,
-    event: () => answer((o) => b.eventCreate(o, 0), 'cuEventCreate'),
+    synchronize: () => checkWait(b.streamSynchronize(stream)),
+    event: (timed = true) => answer((o) => b.eventCreate(o, timed ? 0 : untimed), 'cuEventCreate'),
     releaseEvent: (event) => check(b.eventDestroy(event), 'cuEventDestroy'),
     record: (event) => check(b.eventRecord(event, stream), 'cuEventRecord'),
-    waitFor: (event) => check(b.eventSynchronize(event), 'while waiting for the device'),
+    waitFor(event) {
+      const code: number = b.eventSynchronize(event);
+      // Launches after the event may still be under way: they stay on the list.
+      if (code !== 0) checkWait(code);
+    },
+    reached(event) {
+      const code: number = b.eventQuery(event);
+      if (code !== 0 && code !== notReadyCode) checkWait(code);
+      return code === 0;
+    },
     elapsed: (from, to) => answer((o) => b.eventElapsed(o, from, to), 'cuEventElapsedTime'),
     capture(work) {
       check(b.beginCapture(stream, relaxedCapture), 'cuStreamBeginCapture');
@@ -293,10 +400,35 @@ export function openDriver(index = 0): Driver {
         b.graphDestroy(Number(graph[0]));
       }
     },
-    launchGraph(graph) {
+    launchGraph(graph, label) {
       statistics.graphLaunches++;
-      check(b.graphLaunch(graph, stream), 'cuGraphLaunch');
+      recent.note(label);
+      check(b.graphLaunch(graph, stream), `launching ${label}`);
+      if (blocking) driver.synchronize();
+    },
+    enter,
+    noteLaunch(label) {
+      statistics.launches++;
+      if (!capturing) recent.note(label);
+      if (blocking && !capturing) driver.synchronize();
     },
     destroyGraph: (graph) => check(b.graphExecDestroy(graph), 'cuGraphExecDestroy'),
   };
+  return probed.count === 1 ? driver : entering(driver, enter);
+}
+
+/** The driver of one of several cards: each call makes its context current first. */
+function entering(driver: Driver, enter: () => void): Driver {
+  const wrapped = Object.entries(driver).map(([name, value]) => {
+    if (typeof value !== 'function') return [name, value];
+    const call = value as (...args: unknown[]) => unknown;
+    return [
+      name,
+      (...args: unknown[]): unknown => {
+        enter();
+        return call(...args);
+      },
+    ];
+  });
+  return Object.fromEntries(wrapped) as Driver;
 }

@@ -29,18 +29,18 @@ function cacheFolder(): string {
 /** A cubin from disk, or from the compiler. */
 export class CubinStore {
   readonly #architecture: string;
-  readonly #folder: string;
+  readonly folder: string;
   readonly #compiler: () => Compiler;
   readonly statistics = { compiled: 0, read: 0, compileMs: 0 };
 
   constructor(architecture: string, folder: string = cacheFolder(), compiler: () => Compiler = requireCompiler) {
     this.#architecture = architecture;
-    this.#folder = folder;
+    this.folder = folder;
     this.#compiler = compiler;
   }
 
   get(source: string, name: string): Uint8Array {
-    const path = this.#pathOf(source);
+    const path = this.pathOf(source);
     const known = readBytes(path);
     if (known !== null) {
       this.statistics.read++;
@@ -52,7 +52,7 @@ export class CubinStore {
     this.statistics.compileMs += performance.now() - begin;
     const fs = process.getBuiltinModule('node:fs');
     try {
-      fs.mkdirSync(this.#folder, { recursive: true });
+      fs.mkdirSync(this.folder, { recursive: true });
       const partial = `${path}.${process.pid}`;
       fs.writeFileSync(partial, cubin);
       fs.renameSync(partial, path);
@@ -62,12 +62,17 @@ export class CubinStore {
     return cubin;
   }
 
+  /** Is the cubin of this text on disk? */
+  has(source: string): boolean {
+    return process.getBuiltinModule('node:fs').existsSync(this.pathOf(source));
+  }
+
   /** Compiles what is not on disk yet, several at a time. What fails here is met again by `get`. */
   prepare(kernels: readonly { readonly source: string; readonly name: string }[]): void {
     const fs = process.getBuiltinModule('node:fs');
     const byPath = new Map<string, CompileJob>();
     for (const k of kernels) {
-      const path = this.#pathOf(k.source);
+      const path = this.pathOf(k.source);
       if (!fs.existsSync(path)) byPath.set(path, { ...k, path });
     }
     const jobs = [...byPath.values()];
@@ -76,7 +81,7 @@ export class CubinStore {
     // From TypeScript sources there is no script to start.
     if (jobs.length < fewKernels || threads < 2 || !fs.existsSync(script)) return;
     try {
-      fs.mkdirSync(this.#folder, { recursive: true });
+      fs.mkdirSync(this.folder, { recursive: true });
     } catch {
       return;
     }
@@ -92,12 +97,13 @@ export class CubinStore {
     this.statistics.compileMs += performance.now() - begin;
   }
 
-  #pathOf(source: string): string {
+  /** Where the cubin of a text lies. */
+  pathOf(source: string): string {
     const { join } = process.getBuiltinModule('node:path');
     const hash = process.getBuiltinModule('node:crypto').createHash('sha256');
     // Not the compiler's version: a process that finds all its kernels does not load the compiler.
     const id = hash.update(`${this.#architecture}\n${compilerOptions}\n${source}`).digest('hex').slice(0, 40);
-    return join(this.#folder, `${this.#architecture}-${id}.cubin`);
+    return join(this.folder, `${this.#architecture}-${id}.cubin`);
   }
 }
 
@@ -114,12 +120,15 @@ function readBytes(path: string): Uint8Array | null {
   }
 }
 
+/** What makes cubins of texts: `CubinStore`, or something that only looks at them. */
+export type KernelStore = Pick<CubinStore, 'get' | 'prepare' | 'statistics'>;
+
 export class CudaKernels {
-  readonly #driver: Driver;
-  readonly #store: CubinStore;
+  readonly #driver: Pick<Driver, 'loadKernel'>;
+  readonly #store: KernelStore;
   readonly #known = new Map<string, CudaKernel>();
 
-  constructor(driver: Driver, store: CubinStore = new CubinStore(driver.architecture)) {
+  constructor(driver: Pick<Driver, 'loadKernel' | 'architecture'>, store: KernelStore = new CubinStore(driver.architecture)) {
     this.#driver = driver;
     this.#store = store;
   }

@@ -27,8 +27,11 @@ export function roundSize(bytes: number): number {
 
 /** PyTorch's text for a card that is full. */
 export class CudaOutOfMemoryError extends OutOfMemoryError {
+  /** What stands behind the first sentence. */
+  readonly detail: string;
   constructor(bytes: number, detail: string) {
     super(bytes, detail);
+    this.detail = detail;
     this.message = `CUDA out of memory. Tried to allocate ${sizeText(bytes)}. ${detail}`;
   }
 }
@@ -51,6 +54,9 @@ export class CudaHeap {
   }
   get peakReservedBytes(): number {
     return this.#peakReserved;
+  }
+  resetPeak(): void {
+    this.#peakReserved = this.#reserved;
   }
   available(): number {
     return this.#driver.memoryInfo().free + this.#cachedLarge;

@@ -1,5 +1,5 @@
 /** NVRTC: CUDA C text to a cubin for one architecture. Works without a card and without a CUDA toolkit. */
-import { openLibrary, requireKoffi } from './libraries.ts';
+import { findLibrary, openLibrary, requireKoffi } from './libraries.ts';
 
 export interface Compiler {
   readonly path: string;
@@ -20,6 +20,19 @@ export function requireCompiler(): Compiler {
   return opened;
 }
 
+/** NVRTC opens its built-in functions by name: loaded before from its own folder, they are found whatever the search path is. */
+function loadBuiltins(path: string): void {
+  const { dirname } = process.getBuiltinModule('node:path');
+  const koffi = requireKoffi();
+  for (const file of findLibrary('libnvrtc-builtins').filter((f) => dirname(f) === dirname(path))) {
+    try {
+      koffi.load(file);
+    } catch {
+      // The compiler says what it misses.
+    }
+  }
+}
+
 function open(): Compiler {
   const found = openLibrary('libnvrtc', ['libnvrtc.so.13', 'libnvrtc.so.12', 'libnvrtc.so']);
   if ('reason' in found)
@@ -29,6 +42,7 @@ function open(): Compiler {
     );
   const koffi = requireKoffi();
   const { library, path } = found;
+  loadBuiltins(path);
   const handle = 'uintptr_t';
   const out = (type: string): unknown => koffi.out(koffi.pointer(type));
   const func = (name: string, ...args: unknown[]) => library.func(name, 'int', args as never[]);

@@ -9,6 +9,7 @@ import * as dims from '../../shape/dim.ts';
 import { Arena } from '../arena.ts';
 import { runHostStep } from '../host-step.ts';
 import type { Backend, Bindings, Executable, MemoryStats } from '../interface.ts';
+import { legalizeBlocks } from '../legalize-blocks.ts';
 import { compileReference } from './interpreter.ts';
 
 export class HostBuffer implements Buffer {
@@ -86,7 +87,8 @@ export class ReferenceBackend implements Backend {
   stats(): MemoryStats {
     return { liveBytes: this.#live, reservedBytes: this.#live, peakBytes: this.#peak };
   }
-  compile(plan: ProgramPlan): Executable {
+  compile(given: ProgramPlan): Executable {
+    const plan = legalizeBlocks(given);
     const arena = new Arena(plan);
     const kernels = plan.steps.map((s) => (s.kind === 'kernel' ? compileReference(s.kernel) : null));
     const run = ({ externals, outputs, symbols, scalars }: Bindings): void => {

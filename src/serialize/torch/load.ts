@@ -7,10 +7,11 @@
  * https://docs.pytorch.org/docs/stable/generated/torch.load.html
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { probeDevices } from '../../backend/cuda/driver.ts';
 import { type DType, uint8 } from '../../dtype/dtype.ts';
 import { fromBytes } from '../../ops/creation.ts';
 import type { Tensor } from '../../ops/methods.ts';
-import { engineOf, knownDevices } from '../../tensor/devices.ts';
+import { canonicalDevice, engineOf, knownDevices } from '../../tensor/devices.ts';
 import type { ByteSource } from '../safetensors-format.ts';
 import { Cursor } from './cursor.ts';
 import { UnpicklingError, unsafeMessage, weightsOnlyMessage } from './errors.ts';
@@ -252,19 +253,21 @@ function deviceAt(location: string): string {
   if (!knownDevices().includes(type))
     throw new Error(`don't know how to restore data location of torch.storage.UntypedStorage (tagged with ${location})`);
   if (type !== 'cuda') return type;
-  if (index !== undefined && index !== '0')
+  const device = canonicalDevice(location);
+  const probed = probeDevices();
+  if (index !== undefined && 'count' in probed && Number(index) >= probed.count)
     throw new Error(
-      `Attempting to deserialize object on CUDA device ${index} but torch.cuda.device_count() is 1. Please use torch.load with map_location to map your storages to an existing device.`,
+      `Attempting to deserialize object on CUDA device ${index} but torch.cuda.device_count() is ${probed.count}. Please use torch.load with map_location to map your storages to an existing device.`,
     );
   try {
-    engineOf('cuda');
+    engineOf(device);
   } catch (error) {
     throw new Error(
       "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. If you are running on a CPU-only machine, please use torch.load with map_location=torch.device('cpu') to map your storages to the CPU.",
       { cause: error },
     );
   }
-  return type;
+  return device;
 }
 
 // ---- files

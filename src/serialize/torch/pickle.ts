@@ -147,6 +147,9 @@ export class Pickler {
   #list(list: readonly unknown[]): void {
     this.op(0x5d);
     this.remember(list);
+    this.appendItems(list);
+  }
+  appendItems(list: readonly unknown[]): void {
     for (let from = 0; from < list.length; from += batch) {
       const part = list.slice(from, from + batch);
       if (part.length > 1) this.op(0x28);

@@ -2,7 +2,8 @@
  * `torch.save`: the file that PyTorch writes. What each value becomes in Python is said in `values.ts`.
  *
  * A storage is written once however many tensors share it, so views and tied weights stay what they are (and a small view of a large tensor
- * brings all of it, as in PyTorch: `clone()` it first). Objects of classes, modules among them, are not written: save a `state_dict()`.
+ * brings all of it, as in PyTorch: `clone()` it first). Objects of classes, modules among them, are not written: save a `state_dict()`. Objects that
+ * `torch.load` has read as data are written back as they were.
  * The file appears whole or not at all: it is written beside its place and renamed.
  *
  * https://docs.pytorch.org/docs/stable/generated/torch.save.html
@@ -135,7 +136,7 @@ class Storages {
         `cannot write a tensor of ${dtype} with _use_new_zipfile_serialization=False: the legacy format has no storage for it`,
       );
     const type = name === null ? Form.name('torch.storage', 'UntypedStorage') : Form.name('torch', name);
-    const location = t.device === 'cuda' ? 'cuda:0' : 'cpu';
+    const location = t.device === 'cuda' ? 'cuda:0' : t.device.startsWith('cuda:') ? t.device : 'cpu';
     const id = ['storage', type, saved.key, location, storage.nbytes() / untypedSize(dtype)];
     return Form.persistent(this.format === 'zip' ? id : [...id, null]);
   }
@@ -162,7 +163,7 @@ function formOf(x: object, storages: Storages): Form {
   if (x instanceof ScalarBox) return x.dtype.kind === 'float' ? Form.float(x.value) : Form.int(x.value);
   if (x instanceof SparseTensor) return sparseForm(x);
   if (x instanceof PythonName) return dottedName(x.path);
-  if (x instanceof PythonObject) throw new PicklingError(`cannot pickle '${x.type}' object: it is a reading of a class that is not here`);
+  if (x instanceof PythonObject) return pythonForm(x);
   if (x instanceof Map) return mapForm(x);
   if (x instanceof Set) return Form.call('__builtin__', 'set', [[...x]]);
   if (x instanceof Uint8Array) return Form.call('_codecs', 'encode', [Buffer.from(x).toString('latin1'), 'latin1']);
@@ -194,6 +195,24 @@ function sparseForm(x: SparseTensor): Form {
   const data = Form.tuple([x.indices, x.values, size, x.is_coalesced]);
   return Form.call('torch._utils', '_rebuild_sparse_tensor', [layout, data]);
 }
+/** What `torch.load` with `weights_only: false` made of an object of a class, as it was read. */
+function pythonForm({ type, args, isNew, items, state }: PythonObject): Form {
+  const made = Array.isArray(args) ? (args as unknown[]) : [];
+  const entries =
+    items instanceof Map ? [...items] : typeof items === 'object' && items !== null && !Array.isArray(items) ? dictEntries(items) : null;
+  return new Form((p, key) => {
+    dottedName(type).write(p, key);
+    p.tuple(made);
+    p.op(isNew ? 0x81 : 0x52);
+    p.remember(key);
+    if (Array.isArray(items)) p.appendItems(items as unknown[]);
+    else if (entries !== null) p.setItems(entries);
+    if (state !== null) {
+      p.save(state);
+      p.op(0x62);
+    }
+  });
+}
 function dottedName(path: string): Form {
   const dot = path.lastIndexOf('.');
   return Form.name(path.slice(0, dot), path.slice(dot + 1));
@@ -206,8 +225,9 @@ function mapForm(x: ReadonlyMap<unknown, unknown>): Form {
 }
 /** Keys of an object that JavaScript itself takes for indices are ints: an optimizer's state is by number. */
 function objectForm(x: object): Form {
-  return Form.dict(Object.entries(x).map(([key, value]) => [isIndex(key) ? Number(key) : key, value]));
+  return Form.dict(dictEntries(x));
 }
+const dictEntries = (x: object): [unknown, unknown][] => Object.entries(x).map(([key, value]) => [isIndex(key) ? Number(key) : key, value]);
 
 function writeAll(descriptor: number, bytes: Uint8Array): void {
   let done = 0;

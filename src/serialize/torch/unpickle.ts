@@ -371,7 +371,9 @@ class Machine implements MadeList {
       throw new UnpicklingError(
         `Can only create new object for nn.Parameter or classes allowlisted via \`add_safe_globals\` but got ${describe(type)}`,
       );
-    return type.call(this.#arguments(args), this);
+    const made = type.call(this.#arguments(args), this);
+    if (made instanceof PythonObject) made.isNew = true;
+    return made;
   }
   #build(state: unknown): void {
     const target = this.#top();

@@ -47,6 +47,8 @@ export class PythonObject {
   state: unknown = null;
   /** Items of a class that is a list or a dict. */
   items: unknown = null;
+  /** Made by `type.__new__(type, *args)`, as most objects are, and not by a call of `type`. */
+  isNew = false;
   constructor(type: string, args: unknown) {
     this.type = type;
     this.args = args;

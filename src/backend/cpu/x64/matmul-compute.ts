@@ -64,7 +64,10 @@ type Subroutines = {
 /** A word of the argument block at rbx. */
 const argument = (index: number): Mem => mem(rbx, index * 8);
 
-export function emitCompute(isa: Isa, types: MatmulTypes): Uint8Array {
+/** `decode`: panels of B are made by other code than `emitPackPanel`, which it may use; it is emitted at `start`, with the same arguments. */
+export type EmitDecode = (a: Assembler, shape: MatmulShape, packPanel: Label, start: Label) => void;
+
+export function emitCompute(isa: Isa, types: MatmulTypes, decode: EmitDecode | null = null): Uint8Array {
   const a = new Assembler(isa);
   const shape = matmulShape(isa, types);
   const labels = (count: number): Label[] => Array.from({ length: count }, () => a.newLabel());
@@ -94,7 +97,8 @@ export function emitCompute(isa: Isa, types: MatmulTypes): Uint8Array {
   a.cmp(rax, local('end'));
   a.jcc('ge', done);
   emitTileOrigin(a);
-  emitTileLoops(a, shape, types, subroutines);
+  const decodePanel = a.newLabel();
+  emitTileLoops(a, shape, types, decode === null ? subroutines : { ...subroutines, packPanel: decodePanel });
   emitRowEpilogue(a);
   a.inc(local('tile'));
   a.jmp(tile);
@@ -105,6 +109,7 @@ export function emitCompute(isa: Isa, types: MatmulTypes): Uint8Array {
   emitCopy(a, shape, types.a, copyA);
   emitCopy(a, shape, types.b, copyB);
   emitPackPanel(a, shape, types.b, copyB, packPanel);
+  decode?.(a, shape, packPanel, decodePanel);
   emitStripAlongK(a, shape, types.a, copyA, alongK);
   emitStripAlongM(a, shape, types.a, alongM);
   subroutines.strips.forEach((label, i) => {
@@ -115,12 +120,12 @@ export function emitCompute(isa: Isa, types: MatmulTypes): Uint8Array {
   subroutines.wides.forEach((label, i) => {
     a.align(16);
     a.bind(label);
-    emitWide(a, shape, types, i + 1);
+    if (decode === null) emitWide(a, shape, types, i + 1);
   });
   subroutines.gemvs.forEach((label, i) => {
     a.align(16);
     a.bind(label);
-    emitGemv(a, shape, types, i + 1);
+    if (decode === null) emitGemv(a, shape, types, i + 1);
   });
   return a.finish();
 }

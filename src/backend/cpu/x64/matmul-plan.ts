@@ -36,11 +36,13 @@ export type MatmulRequest = {
   readonly threads: number;
   /** B was packed by an earlier run of a plan with the same B; its address is given as `packedB`. */
   readonly packedB?: 'cached';
+  /** B is decoded panel by panel (matmul-ggml.ts): never packed before, never read in place. */
+  readonly decoded?: boolean;
   /** Keep all columns of a row in one tile, if that leaves work for all threads. */
   readonly preferFullRows?: boolean;
 };
 
-export type MatmulPhase = { readonly kernel: 'packB' | 'compute'; readonly count: number; readonly grain: number };
+export type MatmulPhase = { readonly kernel: 'packB' | 'rows' | 'compute'; readonly count: number; readonly grain: number };
 
 export type MatmulPlan = {
   readonly phases: readonly MatmulPhase[];
@@ -106,6 +108,7 @@ export function planMatmul(request: MatmulRequest): MatmulPlan {
     threads,
     cached,
     fullRows: request.preferFullRows === true,
+    decoded: request.decoded === true,
   });
   const tiles = chooseTiles(shape, problem, { panels, batch, threads, bMode, fullRows: request.preferFullRows === true });
 
@@ -247,6 +250,7 @@ function normalize(request: MatmulRequest): { problem: Problem; swapped: boolean
     problem.cRow === 1 &&
     types.a === types.b &&
     request.packedB === undefined &&
+    !request.decoded &&
     !request.preferFullRows
   ) {
     return {
@@ -272,7 +276,7 @@ type Choice = { readonly panels: number; readonly batch: number; readonly thread
 function chooseOperands(
   shape: MatmulShape,
   problem: Problem,
-  { panels, batch, threads, cached, fullRows }: Choice & { cached: boolean; fullRows: boolean },
+  { panels, batch, threads, cached, fullRows, decoded }: Choice & { cached: boolean; fullRows: boolean; decoded: boolean },
 ): { bMode: number; packed: boolean; aMode: number } {
   const { m, n, k, types, aRow, aK, bK, bN } = problem;
   const narrow = (dtype: MatmulDtype): boolean => dtypeBytes[dtype] === 2;
@@ -286,6 +290,7 @@ function chooseOperands(
     else if (aRow === 1) aMode = aModes.alongM;
     else if (panels > 4) aMode = aModes.elements;
   }
+  if (decoded) return { bMode: bModes.packEach, packed: false, aMode };
   if (m <= shape.wideRows && bN === 1 && !(maskless && narrow(types.b) && n % shape.lanes !== 0)) {
     return { bMode: bModes.wide, packed: false, aMode: aMode === aModes.alongM ? aModes.elements : aMode };
   }

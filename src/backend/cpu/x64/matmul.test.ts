@@ -55,6 +55,7 @@ function runPlan(plan: MatmulPlan, isa: Isa, types: MatmulTypes, addresses: Matm
   writeMatmulArgs(plan, new BigInt64Array(bytes.buffer, bytes.byteOffset, word.count), addresses);
   const code = kernels(isa, plan.swapped ? { ...types, a: types.b, b: types.a } : types);
   for (const { kernel, count } of plan.phases) {
+    if (kernel === 'rows') throw new Error('a product of blocks');
     for (let begin = 0; begin < count; begin += piece) code[kernel](block.address, begin, Math.min(count, begin + piece), scratch.address);
   }
   heap.free(block);
