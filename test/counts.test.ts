@@ -3,9 +3,9 @@
  * runs there, so the numbers are those of the scheduler alone and the same on every machine (but for the host's time).
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { formatHostTimes, hostSuite } from '../bench/host-suite.ts';
 import type { NullBackend } from '../src/backend/null/device.ts';
 import { Gpt, type GptConfig, languageLoss, makeOptimizer } from '../src/cli/gpt.ts';
-import { Node } from '../src/graph/node.ts';
 import type { Tensor } from '../src/index.ts';
 import torch from '../src/index.ts';
 import { engineOf } from '../src/tensor/devices.ts';
@@ -110,60 +110,16 @@ describe('a GPT on the null device', () => {
     expect(moved).toBeGreaterThan(0.9 * counted);
     for (const run of runs) expect(run.arenaBytes).toBeLessThanOrEqual(1.1 * run.leastArenaBytes);
   });
+});
 
-  /** Nodes recorded and views made by `work`. */
-  function callsOf(work: () => void): number {
-    const sequence = (): number => new Node({ outs: [] } as never, [], [], [], null, '').sequence;
-    const prototype = torch.Tensor.prototype as unknown as Record<string, (...args: unknown[]) => unknown>;
-    const names = ['view', 'permute', 'transpose', 'reshape', 'unbind', 'flatten'];
-    const originals = names.map((name) => prototype[name]!);
-    let views = 0;
-    names.forEach((name, i) => {
-      prototype[name] = function (this: unknown, ...args: unknown[]) {
-        views++;
-        return originals[i]!.apply(this, args);
-      };
-    });
-    const before = sequence();
-    work();
-    const nodes = sequence() - before - 1;
-    names.forEach((name, i) => {
-      prototype[name] = originals[i]!;
-    });
-    return nodes + views;
-  }
-
-  /** Processor time of `work` in microseconds, the collector's and the compiler's threads included: the least of many rounds of `times`. */
-  function leastTime(rounds: number, times: number, work: () => void): number {
-    let best = Number.POSITIVE_INFINITY;
-    for (let round = 0; round < rounds; round++) {
-      torch.synchronize();
-      backend().runs.length = 0;
-      const begin = process.cpuUsage();
-      for (let i = 0; i < times; i++) work();
-      const { user, system } = process.cpuUsage(begin);
-      best = Math.min(best, (user + system) / times);
-    }
-    return best;
-  }
-
-  // The plan asks for 1 us, then 0.5; the bounds here are what a busy machine keeps to (docs/measurements.md has the numbers measured).
-  test("the host's whole time of a step is a few microseconds an operator call", () => {
-    const { step } = trainer(12);
-    for (let i = 0; i < 60; i++) step();
-    const calls = callsOf(step);
-    const time = leastTime(20, 20, step);
-    console.log(`host time of a step of ${calls} operator calls: ${time.toFixed(0)} us, ${(time / calls).toFixed(3)} us a call`);
-    expect(time / calls).toBeLessThan(5);
-  });
-
-  test('a call of an element-wise operator costs a fraction of a microsecond', () => {
-    const [x, y] = [torch.ones(16), torch.ones(16)];
-    // A round only records: the flush before each computes what the last one left, outside of the time.
-    const time = leastTime(200, 1000, () => void x.add(y));
-    console.log(`host time of x.add(y): ${time.toFixed(3)} us`);
-    expect(time).toBeLessThan(1);
-  });
+// The plan asks for 1 us, then 0.5. vitest turns every import into a look-up, which takes as long again, and the machine may be busy: `npm run bench -- --suite host`
+// is what measures; this bound is kept under all that (docs/measurements.md).
+test("the host's whole time of a training step is a few microseconds an operator call", () => {
+  const times = hostSuite(20);
+  console.log(formatHostTimes(times));
+  expect(times.calls).toBeGreaterThan(350);
+  expect(times.call).toBeLessThan(3);
+  expect(times.add).toBeLessThan(1);
 });
 
 test("a layer's forward on the cpu is at most twelve stages", () => {

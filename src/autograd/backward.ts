@@ -6,11 +6,13 @@ import type { Value } from '../graph/node.ts';
 import { differentiable } from '../graph/operator.ts';
 import type { View } from '../shape/view.ts';
 import { engineOf } from '../tensor/devices.ts';
-import { record } from '../tensor/record.ts';
+import { collectCalls, record } from '../tensor/record.ts';
 import { holding } from '../tensor/scope.ts';
 import { Storage, Tensor } from '../tensor/tensor.ts';
+import { flags } from '../util/flags.ts';
 import { accumulate, accumulateCall, gradientCall, seededBy } from './gradients.ts';
 import { anomaly, modes } from './modes.ts';
+import { findPlan, isPlain, keepPlan, type Match, type NotedCall, type NotedResult, type NotedWalk, replay } from './replay.ts';
 import { type Arrivals, Edge, type EdgeTarget, type SavedValue, Tape } from './tape.ts';
 
 interface Contribution {
@@ -188,6 +190,10 @@ export function runBackward(
     return { edge, output, base: base!, view: root.view_, offset: root.offset };
   });
   const seeds = roots.map((root, i) => seedFor(root, gradients[i]));
+  if (roots.length === 1 && !create && capture === null && options.inputs === undefined && replayed(starts[0], seeds[0], retain)) {
+    engineOf(roots[0].device).anchor();
+    return [];
+  }
   const stops = stopAtCapture && capture !== null ? new Set(capture.map((t) => t.edge)) : null;
   const allowed = options.inputs === undefined ? null : new Set(options.inputs.map((t) => t.tape.edge));
   const captured: (Tensor | null)[] = capture === null ? [] : capture.map(() => null);
@@ -242,6 +248,114 @@ export function runBackward(
   if (!stopAtCapture) for (const g of captured) if (g !== null) exposeGradient(g);
   for (const device of new Set(roots.map((r) => r.device))) engineOf(device).anchor();
   return captured;
+}
+
+/** Records a plain backward as one call (`replay.ts`); false where it is not plain or has to be computed call by call. */
+function replayed(start: EdgeTarget, seed: Tensor, retain: boolean): boolean {
+  if (flags.flush !== 'lazy' || anomaly.enabled || modes.inference) return false;
+  const { value } = seed.storage;
+  const seeded = { value, view: seed.view_, offset: seed.offset };
+  const found = findPlan(start, seeded) ?? planned(start, seed);
+  if (found === null) return false;
+  const { edges } = found;
+  for (let i = 0; i < edges.length; i++) {
+    const saved = edges[i].saved!;
+    for (let k = 0; k < saved.length; k++) checkVersion(saved[k]);
+  }
+  const before = modes.grad;
+  modes.grad = false;
+  try {
+    holding(() =>
+      replay(found, seeded, (leaf, grad, view) => accumulateInto(leaf.leaf!, new Tensor(hiddenStorage(grad), view, 0, noTape()), false)),
+    );
+  } finally {
+    modes.grad = before;
+  }
+  if (!retain) for (let i = 0; i < edges.length; i++) edges[i].release();
+  return true;
+}
+
+function hiddenStorage(value: Value): Storage {
+  const { visible } = value;
+  const storage = new Storage(value);
+  value.visible = visible;
+  return storage;
+}
+
+/** Walks a plain backward without computing anything, and makes a plan of it; null where it is not plain. */
+function planned(start: EdgeTarget, seed: Tensor): Match | null {
+  if (start.edge.leaf !== null || !isPlain(start.edge)) return null;
+  const order = reachable([start.edge], null, ++walks);
+  const edges = order.map((a) => a.edge);
+  const before = modes.grad;
+  try {
+    const { device } = start.base;
+    if (!edges.every((e) => isPlain(e) && e.outputs.every((v) => v.device === device))) return null;
+    modes.grad = false;
+    const walk = noteWalk(order, start, seed);
+    return walk === null ? null : { plan: keepPlan(walk), edges };
+  } finally {
+    modes.grad = before;
+    for (const a of order) a.edge.arrivals = a.outer;
+  }
+}
+
+function noteWalk(order: readonly Arrivals[], start: EdgeTarget, seed: Tensor): NotedWalk | null {
+  const made = new Map<Value, NotedResult>();
+  const calls: NotedCall[] = [];
+  const leaves: { edge: number; grad: NotedResult }[] = [];
+  let plain = true;
+  /** Where a gradient came from: a call before, or it is the first. */
+  const origin = (value: Value, view: View, offset: number): NotedCall['srcs'][number] => {
+    const from = made.get(value);
+    if (from !== undefined && offset === 0) return from;
+    if (value !== seed.storage.value || view !== seed.view_ || offset !== seed.offset) plain = false;
+    return { edge: -1, slot: 0, view };
+  };
+  /** Notes the calls of `work`; `srcOf` says where an input comes from that is no gradient. */
+  const note = <T>(work: () => T, params: number, srcOf: (i: number) => NotedCall['srcs'][number] | null): T => {
+    let result: T;
+    for (const node of collectCalls(() => {
+      result = work();
+    })) {
+      const { signature, srcs, offsets } = node;
+      node.outs.forEach((v, index) => {
+        made.set(v, { call: calls.length, index });
+      });
+      const sources = srcs!.map((v, i) => srcOf(i) ?? origin(v, signature.inputs[i], offsets[i]));
+      calls.push({ signature, params: node.params.length > 0 ? params : -1, srcs: sources });
+    }
+    return result!;
+  };
+  arrive(start, seed);
+  order.forEach((arrivals, at) => {
+    const { edge, grads } = arrivals;
+    if (
+      !note(
+        () => gather(arrivals),
+        -1,
+        () => null,
+      )
+    )
+      return;
+    if (edge.leaf !== null) {
+      const grad = grads[0]!;
+      const from = made.get(grad.storage.value);
+      if (from === undefined || grad.offset !== 0 || grad.view_ !== calls[from.call].signature.outs[from.index]) plain = false;
+      else leaves.push({ edge: at, grad: from });
+      return;
+    }
+    const { plan, at: slots } = gradientCall(edge.signature!, seededBy(grads));
+    const results = note(
+      () => gradientsThrough(edge, grads, false),
+      at,
+      (i) => (plan.saved[i].from === 'grad' ? null : { edge: at, slot: slots[i], view: edge.saved![slots[i]].view }),
+    );
+    edge.targets.forEach((t, i) => {
+      if (t !== null && results[i]) arrive(t, results[i]);
+    });
+  });
+  return plain && leaves.length > 0 ? { edges: order.map((a) => a.edge), calls, leaves, root: start } : null;
 }
 
 /** Adds up what has arrived at an edge, output by output; false if nothing has. */

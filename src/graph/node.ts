@@ -37,6 +37,24 @@ export interface Signature {
   readonly pattern: number;
   /** All sizes, strides and dims, in the fixed order that `schedule/symbols.ts` reads. */
   readonly numbers: Int32Array;
+  /** Of a sequence of calls that is recorded as one: what it consists of. */
+  readonly sequence: CallSequence | null;
+}
+
+/** Several calls recorded as one (`sequence.ts`): a backward that has been seen before. */
+export interface CallSequence {
+  readonly calls: readonly SequencedCall[];
+  /** For each input of the whole where its offset stands among the signature's numbers, which hold those of every call with its offsets. */
+  readonly offsetsAt: Int32Array;
+}
+export interface SequencedCall {
+  readonly signature: Signature;
+  /** Where each input comes from: result `index` of an earlier call, or (`call` -1) input `index` of the whole. */
+  readonly srcs: readonly { readonly call: number; readonly index: number }[];
+  /** For each output its number among those of the whole; -1: a temporary. */
+  readonly outs: readonly number[];
+  /** Which of the node's lists of params is the call's; -1: it has none. */
+  readonly params: number;
 }
 
 /** How calls of a signature go on the tape. */
@@ -81,6 +99,8 @@ export class Value {
   visible = false;
   /** Seen inside a module's forward only: may be recomputed, is not stored. Null or the place it was made, for the error. */
   presumedDead: Position | null = null;
+  /** `torch.keep` was called for it: never presumed dead. */
+  kept = false;
   /** Edges of the tape that hold it for backward. */
   savedBy = 0;
   /** Scratch of the walk in progress (`schedule/capture.ts`): position + 1 in the program being captured. */
@@ -102,6 +122,8 @@ export class Node {
   srcs: readonly Value[] | null;
   readonly offsets: readonly number[];
   readonly params: readonly (number | bigint)[];
+  /** Of a sequence: the params of its calls that have some. */
+  paramLists: readonly (readonly (number | bigint)[])[] | null = null;
   readonly outs: Value[];
   /** For each output the value whose memory it may take over (an in-place write), if nothing else needs it. */
   donors: readonly Value[] | null;

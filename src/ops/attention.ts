@@ -6,7 +6,7 @@ import { constant, iota, type Prim } from '../graph/prim.ts';
 import { topological, vjp } from '../graph/vjp.ts';
 import * as dimsOf from '../shape/dim.ts';
 import { broadcastShapes } from '../shape/view.ts';
-import { constantsOf, record } from '../tensor/record.ts';
+import { constantsBy, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { flags } from '../util/flags.ts';
 import { blockedAttention, blockedAttentionGradient, blockRows } from './attention-blocks.ts';
@@ -116,6 +116,18 @@ const cNames: Readonly<Record<string, string>> = {
 };
 const cName = (t: Tensor): string => cNames[t.dtype.name] ?? t.dtype.name;
 
+const attentionConstants = constantsBy(
+  'sdpa',
+  (
+    causal: boolean,
+    mask: AttentionConstants['mask'],
+    groups: boolean,
+    dropout: boolean,
+    compute: DType,
+    rows: number,
+  ): AttentionConstants => ({ causal, mask, groups, dropout, compute, rows }),
+);
+
 function attentionOf(
   q: Tensor,
   k: Tensor,
@@ -158,10 +170,7 @@ function attentionOf(
   const kind = mask === null ? 'none' : mask.dtype.kind === 'bool' ? 'bool' : 'float';
   const pairs = batch.reduce((n, d) => n * d, 1);
   const rows = dropout > 0 ? 0 : blockRows(pairs, a[a.length - 2], b[b.length - 2], compute.itemsize, flags.attentionBytes);
-  const constants = constantsOf(
-    `sdpa:${causal}:${kind}:${groups}:${dropout > 0}:${compute.name}:${rows}`,
-    (): AttentionConstants => ({ causal, mask: kind, groups, dropout: dropout > 0, compute, rows }),
-  );
+  const constants = attentionConstants(causal, kind, groups, dropout > 0, compute, rows);
   const inputs = [q, k, v, ...(mask === null ? [] : [mask])];
   if (dropout > 0) inputs.push(drawMask([...batch, a[a.length - 2], b[b.length - 2]], compute, 1 - dropout, q.device));
   // With everything dropped nothing is kept, and nothing is divided.

@@ -6,7 +6,7 @@ import type { Prim } from '../graph/prim.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dimsOf from '../shape/dim.ts';
 import { broadcastShapes } from '../shape/view.ts';
-import { constantsOf, record } from '../tensor/record.ts';
+import { record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { declare, overload } from './declare.ts';
 import { sizeMismatch } from './elementwise.ts';
@@ -89,7 +89,7 @@ export function matmulOf(a: Tensor, b: Tensor): Tensor {
   return record(matmulOperator, [a, b])[0];
 }
 
-const linearOperator: Operator<{ bias: boolean }> = {
+const linearOperator: Operator<null> = {
   name: 'linear',
   body: ([x, weight, bias]) => {
     if (bias === undefined) return [matmulPrims(x, weight.mT)];
@@ -107,9 +107,7 @@ export function linearOf(x: Tensor, weight: Tensor, bias: Tensor | null): Tensor
     const rows = x.view_.shape.slice(0, -1).reduce((p, d) => p * d, 1);
     throw new Error(`mat1 and mat2 shapes cannot be multiplied (${rows}x${k} and ${inner}x${n})`);
   }
-  return record(linearOperator as never, bias === null ? [x, weight] : [x, weight, bias], {
-    constants: constantsOf(`linear:${bias !== null}`, () => ({ bias: bias !== null })),
-  })[0];
+  return record(linearOperator as never, bias === null ? [x, weight] : [x, weight, bias])[0];
 }
 
 export const matmul = {

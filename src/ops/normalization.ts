@@ -1,8 +1,8 @@
 /** Normalization: https://docs.pytorch.org/docs/stable/nn.functional.html#normalization-functions */
 import { no_grad } from '../autograd/modes.ts';
-import { finfo, getDefaultDtype, uint8 } from '../dtype/dtype.ts';
+import { type DType, finfo, getDefaultDtype, uint8 } from '../dtype/dtype.ts';
 import { computationDtype } from '../dtype/promotion.ts';
-import { constantsOf, record } from '../tensor/record.ts';
+import { constantsBy, constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { detached } from '../tensor/view-tensor.ts';
 import { writeInto } from '../tensor/write.ts';
@@ -32,13 +32,14 @@ const operators = {
   group: normOperator('native_group_norm'),
 } as const satisfies Record<NormKind, unknown>;
 
-const constantsFor = (kind: NormKind, size: number, x: Tensor, weight: Tensor | null, bias: Tensor | null, statistics: boolean) => {
-  const compute = computationDtype(x.dtype);
-  return constantsOf(
-    `norm:${kind}:${size}:${weight !== null}:${bias !== null}:${compute.name}:${statistics}`,
-    (): NormConstants => ({ kind, size, weight: weight !== null, bias: bias !== null, compute, statistics }),
-  );
-};
+const normConstants = constantsBy(
+  'norm',
+  (kind: NormKind, size: number, compute: DType, weight: boolean, bias: boolean, statistics: boolean): NormConstants => {
+    return { kind, size, weight, bias, compute, statistics };
+  },
+);
+const constantsFor = (kind: NormKind, size: number, x: Tensor, weight: Tensor | null, bias: Tensor | null, statistics: boolean) =>
+  normConstants(kind, size, computationDtype(x.dtype), weight !== null, bias !== null, statistics);
 const present = (...tensors: readonly (Tensor | null)[]): Tensor[] => tensors.filter((t): t is Tensor => t !== null);
 
 /** PyTorch saves statistics in the parameters' dtype where that is wider than the input's, else in the input's. */
@@ -47,21 +48,27 @@ const savedDtype = (x: Tensor, weight: Tensor | null): Tensor['dtype'] =>
 
 // ---- layer
 
+function endsWith(shape: readonly number[], tail: readonly number[]): boolean {
+  const lead = shape.length - tail.length;
+  if (lead < 0) return false;
+  for (let i = 0; i < tail.length; i++) if (shape[lead + i] !== tail[i]) return false;
+  return true;
+}
+
 function checkNormalizedShape(x: Tensor, shape: readonly number[], weight: Tensor | null, bias: Tensor | null, lead = ', '): void {
-  const tail = x.view_.shape.slice(x.ndim - shape.length);
   if (shape.length === 0)
     throw new Error(
       'Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []',
     );
-  for (const [name, t] of [
-    ['weight', weight],
-    ['bias', bias],
-  ] as const)
-    if (t !== null && t.view_.shape.join() !== shape.join())
+  const checkParameter = (name: string, t: Tensor): void => {
+    if (t.ndim !== shape.length || !endsWith(t.view_.shape, shape))
       throw new Error(
         `Expected ${name} to be of same shape as normalized_shape, but got ${name} of shape ${shapeList(t.view_.shape)} and normalized_shape = ${shapeList(shape)}`,
       );
-  if (x.ndim < shape.length || tail.join() !== shape.join())
+  };
+  if (weight !== null) checkParameter('weight', weight);
+  if (bias !== null) checkParameter('bias', bias);
+  if (!endsWith(x.view_.shape, shape))
     throw new Error(
       `Given normalized_shape=${shapeList(shape)}, expected input with shape [*${lead}${shape.join(', ')}], but got input of size${shapeList(x.view_.shape)}`,
     );

@@ -128,11 +128,14 @@ export function contiguousOf(x: Tensor): Tensor {
 export const cloneOf = (x: Tensor): Tensor => record(copyKeepingLayout, [x])[0];
 
 export function permuteOf(x: Tensor, order: readonly number[]): Tensor {
-  return viewOf(
-    x,
-    order.map((d) => x.view_.shape[d]),
-    order.map((d) => x.view_.strides[d]),
-  );
+  const n = order.length;
+  const shape = new Array<number>(n);
+  const strides = new Array<number>(n);
+  for (let i = 0; i < n; i++) {
+    shape[i] = x.view_.shape[order[i]];
+    strides[i] = x.view_.strides[order[i]];
+  }
+  return viewOf(x, shape, strides);
 }
 
 export function viewTo(x: Tensor, shape: readonly number[]): Tensor {
@@ -237,12 +240,15 @@ export function selectOf(x: Tensor, dim: number, index: number): Tensor {
     throw new RangeError(`select(): index ${index} out of range for tensor of size ${shapeList(x.view_.shape)} at dimension ${d}`);
   const at = index < 0 ? index + size : index;
   const { shape, strides } = x.view_;
-  return viewOf(
-    x,
-    shape.filter((_, i) => i !== d),
-    strides.filter((_, i) => i !== d),
-    at * strides[d],
-  );
+  const n = shape.length - 1;
+  const keptShape = new Array<number>(n);
+  const keptStrides = new Array<number>(n);
+  for (let i = 0; i < n; i++) {
+    const from = i < d ? i : i + 1;
+    keptShape[i] = shape[from];
+    keptStrides[i] = strides[from];
+  }
+  return viewOf(x, keptShape, keptStrides, at * strides[d]);
 }
 
 export function unsqueezeOf(x: Tensor, dim: number): Tensor {

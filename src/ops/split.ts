@@ -102,7 +102,9 @@ function fixedSplit(name: 'hsplit' | 'vsplit' | 'dsplit', x: Tensor, at: number 
 export function unbindOf(x: Tensor, dim: number): Tensor[] {
   if (x.ndim === 0) throw new RangeError(`Dimension specified as ${dim} but tensor has no dimensions`);
   const d = wrapDim(dim, x.ndim);
-  return [...Array(x.view_.shape[d]).keys()].map((i) => selectOf(x, d, i));
+  const out = new Array<Tensor>(x.view_.shape[d]);
+  for (let i = 0; i < out.length; i++) out[i] = selectOf(x, d, i);
+  return out;
 }
 
 const page = (name: string): string => `https://docs.pytorch.org/docs/stable/generated/torch.${name}.html`;

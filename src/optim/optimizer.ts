@@ -23,18 +23,25 @@ export interface Slot {
   readonly state: ParameterState;
 }
 
-/** Slots that one call can update: alike in `key` and on one device. */
-export function alike(slots: readonly Slot[], key: (slot: Slot) => number | string): Slot[][] {
-  // As a rule all are, which is seen without making keys.
-  if (slots.length > 0 && slots.every((slot) => slot.p.device === slots[0].p.device && key(slot) === key(slots[0]))) return [[...slots]];
+/** Slots that one call can update: alike in `key`, if there is one, and on one device. */
+export function alike(slots: readonly Slot[], key?: (slot: Slot) => number | string): readonly (readonly Slot[])[] {
+  // As a rule all are.
+  if (allAlike(slots, key)) return slots.length === 0 ? [] : [slots];
   const parts = new Map<string, Slot[]>();
   for (const slot of slots) {
-    const k = `${key(slot)}:${slot.p.device}`;
+    const k = `${key?.(slot)}:${slot.p.device}`;
     const part = parts.get(k);
     if (part === undefined) parts.set(k, [slot]);
     else part.push(slot);
   }
   return [...parts.values()];
+}
+function allAlike(slots: readonly Slot[], key?: (slot: Slot) => number | string): boolean {
+  if (slots.length === 0) return true;
+  const { device } = slots[0].p;
+  const first = key?.(slots[0]);
+  for (let i = 1; i < slots.length; i++) if (slots[i].p.device !== device || (key !== undefined && key(slots[i]) !== first)) return false;
+  return true;
 }
 
 function pythonText(value: unknown): string {

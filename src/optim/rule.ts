@@ -9,8 +9,8 @@ import { float64 } from '../dtype/dtype.ts';
 import type { Operator } from '../graph/operator.ts';
 import type { Prim } from '../graph/prim.ts';
 import type { Tensor } from '../ops/methods.ts';
-import { constantsOf, record } from '../tensor/record.ts';
-import { writeAll } from '../tensor/write.ts';
+import { constantsOf, type Constants as Interned } from '../tensor/record.ts';
+import { writeCall } from '../tensor/write.ts';
 import { alike, type Slot } from './optimizer.ts';
 
 export interface RuleSpec<C extends object> {
@@ -43,21 +43,38 @@ export function makeRule<C extends object>(spec: RuleSpec<C>): Rule<C> {
       return out;
     },
   };
-  return (slots, constants, numbers) => {
+  // Seldom more than one set of constants is in use, which is seen without making a text of it.
+  let last: { readonly own: C & RuleConstants; readonly call: Interned; readonly states: readonly string[] } | null = null;
+  const interned = (constants: C & RuleConstants): { readonly call: Interned; readonly states: readonly string[] } => {
+    if (last !== null && sameFields(last.own, constants)) return last;
     const states = spec.states(constants);
     const key = `${spec.name}:${JSON.stringify(constants)}`;
-    const call = constantsOf(key, (): Constants => ({ own: constants, width: 2 + states.length }));
-    for (const part of alike(slots, () => 0)) {
+    last = { own: constants, call: constantsOf(key, (): Constants => ({ own: constants, width: 2 + states.length })), states };
+    return last;
+  };
+  return (slots, constants, numbers) => {
+    const { call, states } = interned(constants);
+    for (const part of alike(slots)) {
       const inputs: Tensor[] = [];
       const written: Tensor[] = [];
-      for (const { p, grad, state } of part) {
-        const held = states.map((name) => state[name] as Tensor);
-        inputs.push(p, grad, ...held);
-        written.push(p, ...held);
+      for (let i = 0; i < part.length; i++) {
+        const { p, grad, state } = part[i];
+        inputs.push(p, grad);
+        written.push(p);
+        for (let k = 0; k < states.length; k++) {
+          const held = state[states[k]] as Tensor;
+          inputs.push(held);
+          written.push(held);
+        }
       }
-      writeAll(written, () => record(operator as never, inputs, { constants: call, params: [...numbers], donors: written }));
+      writeCall(operator as never, inputs, { constants: call, params: [...numbers], donors: written });
     }
   };
+}
+
+function sameFields(a: object, b: object): boolean {
+  for (const name in a) if ((a as Record<string, unknown>)[name] !== (b as Record<string, unknown>)[name]) return false;
+  return true;
 }
 
 // ---- pieces of rules, with PyTorch's arithmetic

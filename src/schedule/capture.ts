@@ -17,7 +17,7 @@ export interface Captured {
   /** For each output the slot of the external whose memory it may take over, or -1. */
   readonly donors: readonly number[];
   readonly scalars: readonly (number | bigint)[];
-  /** For each node the slot of its first number among `scalars`. */
+  /** For each single call (`graph/sequence.ts`) the slot of its first number among `scalars`. */
   readonly firstScalar: readonly number[];
 }
 
@@ -31,7 +31,7 @@ function reserve(nodes: readonly Node[]): void {
   for (let i = 0; i < nodes.length; i++) {
     const { signature, srcs, outs } = nodes[i];
     const inputs = srcs === null ? 0 : srcs.length;
-    key += 2 + inputs + outs.length;
+    key += 2 + inputs + outs.length + (signature.sequence?.calls.length ?? 0);
     numbers += inputs + signature.numbers.length;
   }
   if (key > keyScratch.length) keyScratch = new Int32Array(2 * key);
@@ -51,8 +51,20 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
   const scalars: (number | bigint)[] = [];
   const scalarsAt = new Map<readonly (number | bigint)[], number>();
   const firstScalar: number[] = [];
+  /** Notes where a call's numbers stand among all. A gradient has the very numbers of its forward call: they are one. */
+  const placeScalars = (params: readonly (number | bigint)[]): void => {
+    let first = scalarsAt.get(params);
+    if (first === undefined) {
+      first = scalars.length;
+      scalarsAt.set(params, first);
+      for (const p of params) scalars.push(p);
+    }
+    firstScalar.push(first);
+    key[keyLength++] = first;
+  };
   let produced = 0;
-  const taken = new Set<Value>();
+  /** For each slot whether its memory is taken over. */
+  const taken: boolean[] = [];
   try {
     for (let at = 0; at < nodes.length; at++) {
       const node = nodes[at];
@@ -63,24 +75,28 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
         const src = srcs[i];
         if (src.mark === 0) {
           externals.push(src);
+          taken.push(false);
           src.mark = -externals.length;
         }
         key[keyLength++] = src.mark;
-        allNumbers[numberLength++] = offsets[i];
       }
-      const { numbers } = signature;
-      for (let i = 0; i < numbers.length; i++) allNumbers[numberLength++] = numbers[i];
-      if (node.params.length > 0) {
-        // A gradient has the very numbers of its forward call: they are one.
-        let first = scalarsAt.get(node.params);
-        if (first === undefined) {
-          first = scalars.length;
-          scalarsAt.set(node.params, first);
-          for (const p of node.params) scalars.push(p);
+      const { numbers, sequence } = signature;
+      if (sequence === null) {
+        for (let i = 0; i < srcs.length; i++) allNumbers[numberLength++] = offsets[i];
+        for (let i = 0; i < numbers.length; i++) allNumbers[numberLength++] = numbers[i];
+        if (node.params.length > 0) placeScalars(node.params);
+        else firstScalar.push(0);
+      } else {
+        allNumbers.set(numbers, numberLength);
+        const { calls, offsetsAt } = sequence;
+        for (let i = 0; i < srcs.length; i++) if (offsets[i] !== 0) allNumbers[numberLength + offsetsAt[i]] = offsets[i];
+        numberLength += numbers.length;
+        for (let i = 0; i < calls.length; i++) {
+          const { params } = calls[i];
+          if (params < 0) firstScalar.push(0);
+          else placeScalars(node.paramLists![params]);
         }
-        firstScalar.push(first);
-        key[keyLength++] = first;
-      } else firstScalar.push(0);
+      }
       for (let i = 0; i < outs.length; i++) {
         const out = outs[i];
         out.mark = ++produced;
@@ -88,9 +104,9 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
         let donor = 0;
         if (asked) {
           const from = donorOf(out, wanted);
-          if (from !== null && !taken.has(from) && donatable(from)) {
-            taken.add(from);
+          if (from !== null && taken[-from.mark - 1] !== true && donatable(from)) {
             donor = -from.mark;
+            taken[donor - 1] = true;
           }
           outputs.push(out);
           donors.push(donor - 1);

@@ -1,5 +1,6 @@
 /** Text of what is captured and planned, for the debug flags `graph`, `kernels` and `programs`. */
 import type { Value } from '../graph/node.ts';
+import { singleCalls } from '../graph/sequence.ts';
 import { printKernel } from '../kernel/print.ts';
 import * as dims from '../shape/dim.ts';
 import type { View } from '../shape/view.ts';
@@ -16,7 +17,8 @@ export function describeGraph(captured: Captured): string {
   });
   const stored = new Map(captured.outputs.map((v, i) => [v, captured.donors[i]]));
   let results = 0;
-  const lines = captured.nodes.map((node) => {
+  const calls = singleCalls(captured.nodes);
+  const lines = calls.map((node) => {
     const { signature, srcs, params, place } = node;
     const inputs = signature.inputs.map((view, i) => `${names.get(srcs![i]) ?? '?'}: ${typeText(view)}`);
     const outs = node.outs.map((v, i) => {
@@ -29,10 +31,7 @@ export function describeGraph(captured: Captured): string {
     const numbers = [...signature.dims.map((d) => `dim ${d}`), ...params.map(String)];
     return `${outs.join(', ')} = ${signature.operator.name}(${[...inputs, ...numbers].join(', ')})${place === '' ? '' : ` in ${place}`}`;
   });
-  return [
-    `${captured.nodes.length} calls, ${captured.externals.length} values from memory, ${captured.outputs.length} stored`,
-    ...lines,
-  ].join('\n');
+  return [`${calls.length} calls, ${captured.externals.length} values from memory, ${captured.outputs.length} stored`, ...lines].join('\n');
 }
 
 const productText = ({ buffer, dtype, batch, row, column, offset }: MatrixOperand): string =>

@@ -9,6 +9,7 @@ import type { DType } from '../dtype/dtype.ts';
 import type { Buffer, Value } from '../graph/node.ts';
 import { type Operator, traceCall } from '../graph/operator.ts';
 import { input, Prim, param } from '../graph/prim.ts';
+import { singleCalls } from '../graph/sequence.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
 import { flags } from '../util/flags.ts';
@@ -84,7 +85,7 @@ export class ProgramCache {
   }
 
   #compile(captured: Captured, entry: Entry): Program {
-    const layout = numberLayout(captured.nodes);
+    const layout = numberLayout(singleCalls(captured.nodes));
     if (!flags.noSymbols) {
       // The third time, guesses that relate numbers have failed once: then each number that varies stands for itself.
       const attempts: boolean[] = entry.programs.some((p) => p.pattern.symbols > 0) ? [false] : [true, false];
@@ -124,7 +125,7 @@ export class ProgramCache {
     trace(
       'programs',
       () =>
-        `program ${program.id} on ${this.backend.name}: ${captured.nodes.length} nodes, ${plan.steps.length} kernels, ` +
+        `program ${program.id} on ${this.backend.name}: ${singleCalls(captured.nodes).length} calls, ${plan.steps.length} kernels, ` +
         `${new Set(plan.stages).size} stages, compiled in ${(performance.now() - begin).toFixed(1)} ms (${reason})`,
     );
     return program;
@@ -134,28 +135,27 @@ export class ProgramCache {
   run(captured: Captured): void {
     trace('graph', () => describeGraph(captured));
     const { program, symbols } = this.find(captured);
-    const externals: Buffer[] = captured.externals.map((v) => bufferOf(v));
-    const fresh: Buffer[] = [];
-    let outputs: Buffer[];
+    const { donors, externals: read, outputs: made } = captured;
+    const externals = new Array<Buffer>(read.length);
+    for (let i = 0; i < read.length; i++) externals[i] = bufferOf(read[i]);
+    const planned = program.outputs;
+    const outputs = new Array<Buffer>(planned.length);
+    let reserved = 0;
     try {
-      outputs = program.outputs.map((o, i) => {
-        if (o.donated) return externals[captured.donors[i]];
-        const buffer = this.backend.allocate(dims.evaluate(o.size, symbols) * o.itemsize);
-        fresh.push(buffer);
-        return buffer;
-      });
+      for (; reserved < planned.length; reserved++) {
+        const { donated, size, itemsize } = planned[reserved];
+        outputs[reserved] = donated ? externals[donors[reserved]] : this.backend.allocate(dims.evaluate(size, symbols) * itemsize);
+      }
     } catch (error) {
-      for (const b of fresh) this.backend.free(b);
+      for (let i = 0; i < reserved; i++) if (!planned[i].donated) this.backend.free(outputs[i]);
       throw error;
     }
     program.executable.run({ externals, outputs, symbols, scalars: captured.scalars });
-    captured.outputs.forEach((v, i) => {
-      v.buffer = outputs[i];
-    });
-    program.outputs.forEach((o, i) => {
+    for (let i = 0; i < made.length; i++) {
+      made[i].buffer = outputs[i];
       // The donor's memory now holds the new value.
-      if (o.donated) captured.externals[captured.donors[i]].buffer = null;
-    });
+      if (planned[i].donated) read[donors[i]].buffer = null;
+    }
     this.last = program;
     this.statistics.runs++;
     this.statistics.kernels += program.plan.steps.length;
@@ -168,7 +168,7 @@ function newProgramReason(captured: Captured, entry: Entry): string {
     const why = flags.noSymbols ? 'symbols are off' : 'no symbols fit';
     return `${describeChange(entry.sightings, captured.numbers)}; ${why}`;
   }
-  const names = captured.nodes.map((n) => n.signature.operator.name);
+  const names = singleCalls(captured.nodes).map((n) => n.signature.operator.name);
   return `new structure: ${names.slice(0, 6).join(' ')}${names.length > 6 ? ` ... ${names.at(-1)}` : ''}`;
 }
 
@@ -215,7 +215,7 @@ function traceProgram(captured: Captured, numbers: readonly Dim[]): TracedProgra
     at += n;
     return numbers.slice(at - n, at);
   };
-  captured.nodes.forEach((node, nodeIndex) => {
+  singleCalls(captured.nodes).forEach((node, nodeIndex) => {
     const { signature } = node;
     const offsets = take(signature.inputs.length);
     const inputs = signature.inputs.map((view, i) => {

@@ -8,6 +8,7 @@
 import { modes } from '../autograd/modes.ts';
 import { savesResult } from '../autograd/saved-results.ts';
 import { Edge, type EdgeTarget, type SavedValue, Tape } from '../autograd/tape.ts';
+import { DType } from '../dtype/dtype.ts';
 import { Node, type Signature, Value } from '../graph/node.ts';
 import { formalParams, formals, type Operator, traceCall } from '../graph/operator.ts';
 import * as dims from '../shape/dim.ts';
@@ -37,11 +38,38 @@ export function constantsOf<T>(key: string, value: () => T): Constants {
   return found;
 }
 
+type PlainArgument = string | number | boolean | null | DType;
+/**
+ * Constants that follow from a few plain arguments. Those of the last calls are recognized without making a text of them, which would cost
+ * more than all the rest of recording a call.
+ */
+export function constantsBy<A extends readonly PlainArgument[], T>(name: string, make: (...args: A) => T): (...args: A) => Constants {
+  const recent: { readonly args: A; readonly constants: Constants }[] = [];
+  return (...args) => {
+    for (let i = 0; i < recent.length; i++) if (sameItems(recent[i].args, args)) return recent[i].constants;
+    const key = `${name}:${args.map((a) => (a instanceof DType ? a.name : `${typeof a}${a}`)).join(':')}`;
+    const constants = constantsOf(key, () => make(...args));
+    recent.unshift({ args, constants });
+    if (recent.length > mostRecent) recent.pop();
+    return constants;
+  };
+}
+function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
+  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
+  return a.length === b.length;
+}
+
 const none: readonly never[] = [];
+const zeros: number[][] = [];
 /** Offsets of inputs that all start at their memory's begin, by their number: most calls share these. */
-const noOffsets: number[][] = [];
+export function noOffsets(n: number): readonly number[] {
+  zeros[n] ??= new Array<number>(n).fill(0);
+  return zeros[n];
+}
 /** Signatures by the numbers that make them up: constants, needs, device, counts, views of the inputs, dims. */
-const signatures = new WeakMap<Operator, { readonly all: Trie<Signature>; last: Signature | null }>();
+const signatures = new WeakMap<Operator, { readonly all: Trie<Signature>; readonly recent: Signature[] }>();
+/** How many signatures of an operator are tried before it is looked up: a layer has about as many calls of one operator. */
+const mostRecent = 4;
 const patterns = new Map<string, number>();
 let nextSignature = 1;
 let operatorIds = 0;
@@ -70,16 +98,27 @@ export function record(operator: Operator, inputs: readonly Tensor[], options: C
   return submitCall(signature, inputs, options, needs);
 }
 
-function submitCall(signature: Signature, inputs: readonly Tensor[], options: CallOptions, needs: number): Tensor[] {
+function makeNode(signature: Signature, inputs: readonly Tensor[], options: CallOptions): Node {
   const n = inputs.length;
   const srcs = new Array<Value>(n);
   for (let i = 0; i < n; i++) srcs[i] = inputs[i].storage.value;
-  const params = options.params ?? none;
-  const inModule = currentScope() !== null;
-  const node = new Node(signature, srcs, offsetsOf(inputs), params, donorsOf(options.donors), inModule ? currentPlace() : '');
-  const { outs: views, device, visible } = signature;
+  const place = currentScope() === null ? '' : currentPlace();
+  const node = new Node(signature, srcs, offsetsOf(inputs), options.params ?? none, donorsOf(options.donors), place);
+  const { outs: views, device } = signature;
   const { outs } = node;
   for (let i = 0; i < views.length; i++) outs[i] = new Value(node, i, views[i].dtype, views[i].numel, device);
+  return node;
+}
+
+/** A call without gradients that is not submitted yet, and whose results no tensor holds yet. */
+export const prepareCall = (operator: Operator, inputs: readonly Tensor[], options: CallOptions): Node =>
+  makeNode(findSignature(operator, inputs, options, 0), inputs, options);
+
+function submitCall(signature: Signature, inputs: readonly Tensor[], options: CallOptions, needs: number): Tensor[] {
+  const node = makeNode(signature, inputs, options);
+  const { outs: views, visible } = signature;
+  const { outs, params } = node;
+  const inModule = currentScope() !== null;
   const hidden = options.hidden === true || writeTarget() !== null;
   const edge = needs !== 0 && signature.wrt.length > 0 ? makeEdge(signature, node, inputs, params) : null;
   const { tracked, watched } = signature.edge;
@@ -93,15 +132,55 @@ function submitCall(signature: Signature, inputs: readonly Tensor[], options: Ca
     outputs[i] = out;
   }
   if (edge !== null && watched) watchResults(edge, signature, outputs);
-  engineOf(signature.device).submit(node);
+  if (collected !== null) collected.push(node);
+  else engineOf(signature.device).submit(node);
   return outputs;
+}
+
+let collected: Node[] | null = null;
+/** Runs `work`, whose calls are not to be computed: they are returned, for a sequence to be made of them. */
+export function collectCalls(work: () => void): Node[] {
+  const before = collected;
+  const calls: Node[] = [];
+  collected = calls;
+  try {
+    work();
+  } finally {
+    collected = before;
+  }
+  return calls;
+}
+
+/** Records a sequence of calls as one; its results are nobody's handles. */
+export function recordSequence(
+  signature: Signature,
+  srcs: readonly Value[],
+  offsets: readonly number[],
+  paramLists: readonly (readonly (number | bigint)[])[],
+): readonly Value[] {
+  const node = new Node(signature, srcs, offsets, none, null, '');
+  node.paramLists = paramLists;
+  const { outs: views, device } = signature;
+  for (let i = 0; i < views.length; i++) node.outs[i] = new Value(node, i, views[i].dtype, views[i].numel, device);
+  engineOf(device).submit(node);
+  return node.outs;
+}
+const sequencePatterns = new Map<string, number>();
+/** Numbers for a sequence's signature; the same pattern for those of one structure. */
+export function numberSequence(structure: string): { readonly id: number; readonly pattern: number } {
+  let pattern = sequencePatterns.get(structure);
+  if (pattern === undefined) {
+    // Below all numbers of single calls.
+    pattern = -1 - sequencePatterns.size;
+    sequencePatterns.set(structure, pattern);
+  }
+  return { id: nextSignature++, pattern };
 }
 
 function offsetsOf(inputs: readonly Tensor[]): readonly number[] {
   const n = inputs.length;
   for (let i = 0; i < n; i++) if (inputs[i].offset !== 0) return inputs.map((t) => t.offset);
-  noOffsets[n] ??= new Array<number>(n).fill(0);
-  return noOffsets[n];
+  return noOffsets(n);
 }
 
 /** From now on a write into a result that PyTorch saves is an error in backward. */
@@ -186,20 +265,21 @@ function deviceNumber(device: string | undefined): number {
 function findSignature(operator: Operator, inputs: readonly Tensor[], options: CallOptions, needs: number): Signature {
   let known = signatures.get(operator);
   if (known === undefined) {
-    known = { all: new Trie(), last: null };
+    known = { all: new Trie(), recent: [] };
     signatures.set(operator, known);
   }
   const constants = options.constants ?? noConstants;
   const callDims = options.dims ?? none;
-  const { last } = known;
-  if (last !== null && inputs.length > 0 && fits(last, inputs, constants, callDims, needs)) return last;
+  const { recent } = known;
+  if (inputs.length > 0) for (let i = 0; i < recent.length; i++) if (fits(recent[i], inputs, constants, callDims, needs)) return recent[i];
   let level = known.all.at(constants.id).at(needs);
   if (inputs.length === 0) level = level.at(-deviceNumber(options.device));
   else if (inputs.length > 1 || callDims.length > 0) level = level.at(inputs.length);
   for (let i = 0; i < inputs.length; i++) level = level.at(inputs[i].view_.id);
   for (let i = 0; i < callDims.length; i++) level = level.at(callDims[i]);
   level.found ??= makeSignature(operator, inputs, constants, callDims, needs, options.device);
-  known.last = level.found;
+  recent.unshift(level.found);
+  if (recent.length > mostRecent) recent.pop();
   return level.found;
 }
 
@@ -268,6 +348,7 @@ function makeSignature(
     },
     pattern: patternOf(operator, views, constants, callDims.length, needsMask, outs),
     numbers: Int32Array.from(numbers),
+    sequence: null,
   };
 }
 

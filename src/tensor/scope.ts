@@ -14,36 +14,66 @@ export function keepPlace(position: string): void {
   kept.add(position);
 }
 
-/** Values that `torch.keep` was called for: never presumed dead. */
-const keptValues = new WeakSet<Value>();
-
 /** Says that `x` will be read after the module's call that makes it has returned, though nothing reaches it: it is stored like any other. */
 export function keep<T extends Tensor>(x: T): T {
-  keptValues.add(x.storage.value);
+  x.storage.value.kept = true;
   x.storage.value.presumedDead = null;
   return x;
 }
 
+/** A module path, and how many results have been made at it since the outermost call began. */
+interface PathCount {
+  readonly path: string;
+  made: number;
+  /** The number of the outermost call. */
+  call: number;
+  readonly inside: Map<string, PathCount>;
+}
+const newPath = (path: string): PathCount => ({ path, made: 0, call: 0, inside: new Map() });
+/** Paths are the same from call to call, so they are kept as a tree. */
+let paths = newPath('');
+let pathCount = 0;
+const mostPaths = 65536;
+let outermostCalls = 0;
+
 /** The modules being called, outermost first. */
 class ModulePath {
-  #texts: string[] = [''];
-  /** Their names, joined. */
-  text = '';
+  readonly #call = ++outermostCalls;
+  readonly #stack: PathCount[] = [];
+  at: PathCount;
+  constructor() {
+    if (pathCount > mostPaths) {
+      paths = newPath('');
+      pathCount = 0;
+    }
+    this.at = paths;
+  }
   push(name: string): void {
-    this.text = this.text === '' ? name : `${this.text}.${name}`;
-    this.#texts.push(this.text);
+    this.#stack.push(this.at);
+    let next = this.at.inside.get(name);
+    if (next === undefined) {
+      next = newPath(this.at.path === '' ? name : `${this.at.path}.${name}`);
+      this.at.inside.set(name, next);
+      pathCount++;
+    }
+    if (next.call !== this.#call) {
+      next.call = this.#call;
+      next.made = 0;
+    }
+    this.at = next;
   }
   pop(): void {
-    this.#texts.pop();
-    this.text = this.#texts[this.#texts.length - 1];
+    this.at = this.#stack.pop()!;
   }
 }
 
 export interface ModuleScope {
   /** Tensors made since the outermost call began, with their positions. */
-  readonly made: { readonly tensor: Tensor; readonly position: Position }[];
+  readonly made: Tensor[];
+  /** Of each of them where it was made. */
+  readonly madeAt: { readonly path: string }[];
+  readonly madeAs: number[];
   readonly path: ModulePath;
-  readonly calls: Map<string, number>;
   /** What hooks have been given: they may have kept it. */
   readonly shown: unknown[];
   readonly young: boolean;
@@ -57,7 +87,7 @@ export const currentScope = (): ModuleScope | null => current;
 export function openScope(root?: object): ModuleScope {
   const calls = root === undefined ? youngCalls + 1 : (callsOf.get(root) ?? 0) + 1;
   if (root !== undefined && calls <= youngCalls) callsOf.set(root, calls);
-  current = { made: [], path: new ModulePath(), calls: new Map(), shown: [], young: calls <= youngCalls };
+  current = { made: [], madeAt: [], madeAs: [], path: new ModulePath(), shown: [], young: calls <= youngCalls };
   return current;
 }
 export function closeScope(): void {
@@ -65,15 +95,15 @@ export function closeScope(): void {
 }
 
 /** The module path of the call being made, for errors. */
-export const currentPlace = (): string => (current === null ? '' : current.path.text);
+export const currentPlace = (): string => (current === null ? '' : current.path.at.path);
 
 /** Notes a result made inside a module's forward. */
 export function noteResult(tensor: Tensor): void {
   if (current === null) return;
-  const path = current.path.text;
-  const n = current.calls.get(path) ?? 0;
-  current.calls.set(path, n + 1);
-  current.made.push({ tensor, position: { path, n } });
+  const { at } = current.path;
+  current.made.push(tensor);
+  current.madeAt.push(at);
+  current.madeAs.push(at.made++);
 }
 
 /** Handles on presumed-dead values of a young module: whether they are alive is asked at the flush that would drop them. */
@@ -112,10 +142,14 @@ export const newWalk = (): number => ++walks;
 
 /** At the return of the outermost module: what was made inside and is not in reach (its storage's `reached` is not `walk`) is presumed dead. */
 export function presumeDead(scope: ModuleScope, walk: number): void {
-  for (const { tensor, position } of scope.made) {
-    if (tensor.storage.reached === walk || (kept.size > 0 && kept.has(positionText(position)))) continue;
+  const { made, madeAt, madeAs } = scope;
+  for (let i = 0; i < made.length; i++) {
+    const tensor = made[i];
+    if (tensor.storage.reached === walk) continue;
+    const position = { path: madeAt[i].path, n: madeAs[i] };
+    if (kept.size > 0 && kept.has(positionText(position))) continue;
     const value: Value = tensor.storage.value;
-    if (value.buffer !== null || keptValues.has(value)) continue;
+    if (value.buffer !== null || value.kept) continue;
     value.presumedDead = position;
     if (scope.young) candidates.push({ handle: new WeakRef(tensor), value, position });
   }

@@ -45,6 +45,8 @@ export class Tensor {
   /** The user has looked at `.grad` (so its memory may not be reused by zero_grad). */
   gradSeen = false;
   name: string | null = null;
+  /** Of an output of an operator that returns several views (`multi-view.ts`): which it is, and PyTorch's name of the edge. */
+  sibling: { readonly index: number; readonly edge: string } | null = null;
 
   constructor(storage: Storage, view: View, offset: number, tape: Tape, version: Version = storage) {
     this.storage = storage;

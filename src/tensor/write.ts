@@ -3,13 +3,15 @@
  */
 import { modes } from '../autograd/modes.ts';
 import { canCast, scalarTypeName } from '../dtype/promotion.ts';
+import type { Value } from '../graph/node.ts';
 import type { Operator } from '../graph/operator.ts';
 import { broadcastShapes, makeView } from '../shape/view.ts';
 import { engineOf } from './devices.ts';
+import type { Engine } from './engine.ts';
 import { refuseMultiView } from './multi-view.ts';
-import { constantsOf, record } from './record.ts';
+import { type CallOptions, constantsOf, prepareCall, record } from './record.ts';
 import { writing } from './scope.ts';
-import { Tensor } from './tensor.ts';
+import { type Storage, Tensor } from './tensor.ts';
 
 /** Broadcasts and casts a value to the layout of what it is written to. */
 const fit: Operator<{ rank: number; dtype: Tensor['dtype'] }> = {
@@ -58,13 +60,47 @@ export function writeInto(self: Tensor, compute: () => Tensor): Tensor {
 }
 
 /** The same for many tensors that one call computes: result i goes into tensor i. */
-export function writeAll(selves: readonly Tensor[], compute: () => readonly Tensor[]): void {
+function writeAll(selves: readonly Tensor[], compute: () => readonly Tensor[]): void {
   if (selves.length === 0) return;
   for (const self of selves) checkWritable(self);
   const results = writing(selves[0], compute);
-  selves.forEach((self, i) => {
-    assign(self, results[i]);
-  });
+  for (let i = 0; i < selves.length; i++) assign(selves[i], results[i]);
+}
+
+/** Computes a call's results and writes them into the tensors given as `donors`, in order. */
+export function writeCall(
+  operator: Operator,
+  inputs: readonly Tensor[],
+  options: CallOptions & { readonly donors: readonly Tensor[] },
+): void {
+  const { donors: selves } = options;
+  if (modes.grad || selves.length === 0) {
+    writeAll(selves, () => record(operator, inputs, options));
+    return;
+  }
+  for (const self of selves) checkWritable(self);
+  const node = prepareCall(operator, inputs, options);
+  const { outs, device } = node.signature;
+  // Off the tape a whole tensor just holds the result: no other tensor has to be made for it.
+  for (let i = 0; i < selves.length; i++)
+    if (outs[i] !== selves[i].view_ || !isWhole(selves[i])) {
+      writeAll(selves, () => record(operator, inputs, options));
+      return;
+    }
+  const engine = engineOf(device);
+  for (let i = 0; i < selves.length; i++) {
+    hold(selves[i].storage, node.outs[i], engine);
+    selves[i].version.count++;
+  }
+  engine.submit(node);
+}
+
+function hold(storage: Storage, made: Value, engine: Engine): void {
+  const before = storage.value;
+  engine.writes.note(storage, before, made);
+  before.visible = false;
+  storage.value = made;
+  made.visible = true;
 }
 
 /** Writes a result into the tensor given as `out`, which takes the result's shape first if it has another. */
@@ -102,7 +138,7 @@ export function assign(self: Tensor, value: Tensor): void {
   }
   let fitted = value;
   const fits = same || (value.dtype === self.dtype && value.view_.shape.join() === shape.join());
-  const own = isWhole(self) && fits && isWhole(value) && value.storage.value.node !== null && value !== self && !heldElsewhere(value);
+  const own = isWhole(self) && fits && isOwn(self, value);
   if (!own && (isWhole(self) || !fits))
     fitted = record(fit as never, [value], {
       constants: constantsOf(`fit:${shape.length}:${self.dtype.name}`, () => ({ rank: shape.length, dtype: self.dtype })),
@@ -127,15 +163,12 @@ export function assign(self: Tensor, value: Tensor): void {
   self.version.count++;
 }
 
-/** Results of calls made for this write are hidden; anything visible belongs to a user and is copied. */
-const heldElsewhere = (value: Tensor): boolean => value.storage.value.visible;
+/** Whether `self` may hold this very value: the whole result of a call made for this write. Those are hidden; anything visible belongs to a user and is copied. */
+const isOwn = (self: Tensor, value: Tensor): boolean =>
+  isWhole(value) && value.storage.value.node !== null && value !== self && !value.storage.value.visible;
 
 function replace(self: Tensor, made: Tensor): void {
-  const { storage } = self;
-  engineOf(self.device).writes.note(storage, storage.value, made.storage.value);
-  storage.value.visible = false;
-  storage.value = made.storage.value;
-  storage.value.visible = true;
+  hold(self.storage, made.storage.value, engineOf(self.device));
   if (!modes.grad && self.tape.edge !== null && made.tape.edge === null) return;
   if (modes.grad) {
     self.tape.edge = made.tape.edge;
