@@ -203,7 +203,7 @@ if (parts.has('runtime')) {
     cuda.synchronize();
     const [, total] = cuda.mem_get_info();
     const error = throws(() => {
-      torch.zeros([4, Math.ceil(total / 16)], { device }).add(1).sum().item();
+      torch.zeros([64, Math.ceil(total / 256)], { device }).add(1).sum().item();
     }, /^CUDA out of memory\. Tried to allocate [\d.]+ GiB\. GPU 0 has a total capacity of/);
     if (!(error instanceof cuda.OutOfMemoryError)) throw new Error(`not an OutOfMemoryError but ${error.name}`);
     equal(error.name, 'OutOfMemoryError');
@@ -211,10 +211,10 @@ if (parts.has('runtime')) {
     // Many that do not fit together: garbage has to be found.
     let last = null;
     for (let i = 0; i < 12; i++) {
-      last = torch.ones([4, Math.floor(total / 16 / 5)], { device });
+      last = torch.ones([64, Math.floor(total / 256 / 5)], { device });
       cuda.synchronize();
     }
-    equal(last.narrow(1, 0, 10).sum().item(), 40, 'a large tensor after others');
+    equal(last.narrow(1, 0, 10).sum().item(), 640, 'a large tensor after others');
     last = null;
     cuda.empty_cache();
     return error.message;

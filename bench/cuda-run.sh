@@ -21,7 +21,7 @@ for part in $1; do
   case $part in
     proof) timeout 200 /tmp/node bench/cuda-proof.mjs $build .carry 2>&1 | tee "$OUT/proof.txt" ;;
     runtime) timeout 100 /tmp/node bench/cuda-proof.mjs $build .carry runtime 2>&1 | tee "$OUT/proof.txt" ;;
-    conformance) conformance 400 lazy ;;
+    conformance) conformance "${LIMIT:-400}" lazy ;;
     flush)
       conformance 200 eager --flush eager --forms none --only ' '
       conformance 200 random --flush random:5 --forms none --only ' '

@@ -1,5 +1,8 @@
 /**
  * Where a plan's temporaries lie, for the symbol values at hand: planned once per combination of values and kept, newest first.
+ *
+ * A size that grows by ones (a cache's length) would be a new plan each time. So where all sizes grow with the symbols, the plan is made for bounds
+ * of these, at most an eighth above them, and serves all values that have the same bounds.
  */
 
 import { planMemory } from '../schedule/memory-plan.ts';
@@ -20,6 +23,7 @@ export class Arena {
   readonly #plan: ProgramPlan;
   readonly #lives: { buffer: number; from: number; to: number }[] = [];
   readonly #layouts = new Map<string, ArenaLayout>();
+  readonly #monotone: boolean;
 
   constructor(plan: ProgramPlan) {
     this.#plan = plan;
@@ -38,9 +42,11 @@ export class Arena {
       }
     });
     for (const [buffer, life] of lives) this.#lives.push({ buffer, ...life });
+    this.#monotone = this.#lives.every((l) => dims.isMonotone(plan.buffers[l.buffer].size));
   }
 
-  layout(symbols: ArrayLike<number>): ArenaLayout {
+  layout(values: ArrayLike<number>): ArenaLayout {
+    const symbols = this.#monotone ? Array.from(values, dims.boundOf) : values;
     const key = Array.prototype.join.call(symbols, ',');
     let layout = this.#layouts.get(key);
     if (layout === undefined) {

@@ -9,7 +9,8 @@
 import type { Buffer } from '../graph/node.ts';
 import type { ComputeType } from '../kernel/scalar.ts';
 import type { MatmulStep, ProgramPlan } from '../schedule/plan.ts';
-import { Arena } from './arena.ts';
+import * as dims from '../shape/dim.ts';
+import { Arena, type ArenaLayout } from './arena.ts';
 import type { TrackedBuffer } from './tracked-memory.ts';
 
 /** `buffer`: a program buffer, or `workspace`. The word is its address plus `offset` bytes. */
@@ -61,7 +62,9 @@ export class ProgramArguments {
   readonly #scalarWords: ParamWord[] = [];
   /** Word and offset in the arena: temporaries and workspaces, for the symbols at hand. */
   #arenaUses: Uses = { words: [], offsets: [] };
-  #temporaryOffsets: readonly number[] = [];
+  #layout: ArenaLayout | null = null;
+  /** Products whose plan depends on symbols. */
+  readonly #symbolicMatmuls: readonly number[];
   #arenaAddress = -1;
   #arenaBytes = 0;
   #symbols: number[] | null = null;
@@ -108,11 +111,12 @@ export class ProgramArguments {
     this.firstWord = firstWord;
     this.bytes = Math.max(1, word) * 8;
     this.#scalars = new Array<undefined>(this.#scalarWords.length).fill(undefined);
+    this.#symbolicMatmuls = plan.steps.flatMap((step, i) => (step.kind === 'matmul' && isSymbolic(step) ? [i] : []));
   }
 
   /** Where a temporary lies in the arena, for the symbols at hand. */
   temporaryOffset(buffer: number): number {
-    return this.#temporaryOffsets[buffer];
+    return this.#layout!.offsets[buffer];
   }
   /** Bytes of arena that a run needs with the symbols at hand. */
   get arenaBytes(): number {
@@ -140,12 +144,38 @@ export class ProgramArguments {
     return true;
   }
 
-  /** Everything that depends on symbols: where temporaries lie, the products' plans, the symbols' own words. */
-  specialize(symbols: ArrayLike<number>): void {
+  /**
+   * Everything that depends on symbols: where temporaries lie, the products' plans, the symbols' own words. Done again in full with `anew` (the
+   * number of threads has changed); else only what other symbols change.
+   */
+  specialize(symbols: ArrayLike<number>, anew = false): void {
+    const { steps } = this.#plan;
+    const first = anew || this.#layout === null;
     this.#symbols = null;
-    const { steps, stages } = this.#plan;
     const layout = this.#arena.layout(symbols);
-    this.#temporaryOffsets = layout.offsets;
+    let moved = first || layout !== this.#layout;
+    this.#layout = layout;
+    const replan = (i: number): void => {
+      const block = this.#planMatmul(steps[i] as MatmulStep, symbols);
+      const before = this.matmuls[i];
+      this.matmuls[i] = block;
+      // Between two plans that have the same addresses only numbers differ.
+      const same = !first && before !== undefined && sameAddresses(before, block);
+      if (!same) moved = true;
+      const at = this.firstWord[i];
+      for (let k = 0; k < block.words.length; k++)
+        if (!same || block.words[k] !== before.words[k]) this.#writeInteger(at + k, block.words[k]);
+    };
+    const planned = first ? steps.keys() : this.#symbolicMatmuls;
+    for (const i of planned) if (steps[i].kind === 'matmul') replan(i);
+    if (moved) this.#placeAll(layout);
+    for (const { word, slot, type } of this.#symbolWords) this.#write(word, type, symbols[slot]);
+    this.#symbols = Array.from(symbols);
+  }
+
+  /** Lists the words that hold addresses; all are written at the next binding. */
+  #placeAll(layout: ArenaLayout): void {
+    const { stages } = this.#plan;
     const uses: Uses = { words: [], offsets: [] };
     for (const { word, buffer } of this.#temporaries) push(uses, word, layout.offsets[buffer]);
     for (const slot of [...this.#externals, ...this.#outputs]) {
@@ -156,16 +186,11 @@ export class ProgramArguments {
     // Products of one stage have workspaces side by side, behind the temporaries; those of different stages share.
     const workspaceStart = align(layout.bytes);
     const used = new Map<number, number>();
-    steps.forEach((step, i) => {
-      if (step.kind !== 'matmul') return;
-      const block = this.#planMatmul(step, symbols);
-      this.matmuls[i] = block;
+    this.matmuls.forEach((block, i) => {
+      if (block === undefined) return;
       const first = this.firstWord[i];
       const inStage = used.get(stages[i]) ?? 0;
       used.set(stages[i], inStage + align(block.workspaceBytes));
-      block.words.forEach((value, at) => {
-        this.#writeInteger(first + at, value);
-      });
       for (const { word, buffer, offset } of block.addresses) {
         const slot = buffer === workspace ? null : this.#slotOf(buffer);
         if (slot !== null) push(slot.matmuls, first + word, offset);
@@ -176,8 +201,6 @@ export class ProgramArguments {
     this.#arenaBytes = workspaceStart + Math.max(0, ...used.values());
     this.#arenaAddress = -1;
     if (this.#arenaBytes >= widest) this.#wide = true;
-    for (const { word, slot, type } of this.#symbolWords) this.#write(word, type, symbols[slot]);
-    this.#symbols = Array.from(symbols);
   }
 
   bindArena(address: number): void {
@@ -260,4 +283,19 @@ export class ProgramArguments {
 function push(uses: Uses, word: number, offset: number): void {
   uses.words.push(word);
   uses.offsets.push(offset);
+}
+
+function isSymbolic(step: MatmulStep): boolean {
+  const operands = [step.a, step.b, step.c].flatMap((o) => [...o.batch, o.row, o.column, o.offset]);
+  return ![...step.batch, step.m, step.n, step.k, ...operands].every(dims.isNumber);
+}
+
+function sameAddresses(a: MatmulBlock, b: MatmulBlock): boolean {
+  if (a === b) return true;
+  if (a.workspaceBytes !== b.workspaceBytes || a.addresses.length !== b.addresses.length || a.words.length !== b.words.length) return false;
+  for (let i = 0; i < a.addresses.length; i++) {
+    const [x, y] = [a.addresses[i], b.addresses[i]];
+    if (x.word !== y.word || x.buffer !== y.buffer || x.offset !== y.offset) return false;
+  }
+  return true;
 }

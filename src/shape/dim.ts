@@ -187,6 +187,17 @@ export function evaluate(d: Dim, symbols: ArrayLike<number>): number {
   return sum;
 }
 
+/** True where no symbol's growth makes it smaller: sums and products of symbols. */
+export const isMonotone = (d: Dim): boolean =>
+  typeof d === 'number' || d.terms.every((t) => t.key === '' || (t.factor > 0 && t.atoms.every((a) => a.kind === 'symbol')));
+
+/** A number at or above `n` by an eighth at most, of which there are few: what is planned for it serves all that share it. */
+export function boundOf(n: number): number {
+  if (n <= 16) return n;
+  const step = 2 ** (Math.floor(Math.log2(n)) - 3);
+  return Math.ceil(n / step) * step;
+}
+
 /** The number, or an error naming what needed it: for attributes that must not vary within a program. */
 export function toNumber(d: Dim, what: string): number {
   if (typeof d === 'number') return d;

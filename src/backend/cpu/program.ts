@@ -38,7 +38,15 @@ import type { NativeBlock, NativeHeap } from './memory.ts';
 import { getNumThreads, NativeProgram, type NativeStage, type NativeTask } from './pool.ts';
 import { printProfile } from './profile.ts';
 import { type CompileOptions, compileKernel, listKernel } from './x64/emit.ts';
-import { type MatmulDtype, type MatmulPhase, matmulKernels, matmulWord, planMatmul } from './x64/matmul.ts';
+import {
+  type MatmulDtype,
+  type MatmulPhase,
+  type MatmulPlan,
+  type MatmulRequest,
+  matmulKernels,
+  matmulWord,
+  planMatmul,
+} from './x64/matmul.ts';
 import { blockKernel, blockKernelKey, planBlocks } from './x64/matmul-ggml.ts';
 
 export type NativeIsa = 'avx2' | 'avx512';
@@ -74,11 +82,21 @@ interface Segment extends LaidSegment {
 const labelOf = (step: Step): string =>
   step.kind === 'kernel' ? `${step.kernel.name} [${step.place}]` : `${step.kind === 'matmul' ? 'product' : step.fn.name} [${step.place}]`;
 
-/** A task of the pool, and what it is worth. */
+/** A task of the pool, what it is worth, and how often it runs with other symbols. */
 interface Work {
   readonly step: number;
   readonly task: NativeTask;
   readonly operations: number;
+  /** Null where the count does not change. */
+  readonly count: ((symbols: ArrayLike<number>) => number) | null;
+}
+
+/** A task whose count follows the symbols. */
+interface Counted {
+  readonly segment: number;
+  readonly stage: number;
+  readonly task: number;
+  readonly count: (symbols: ArrayLike<number>) => number;
 }
 
 const nativeRound: ReadonlySet<DTypeName> = new Set((Object.keys(elementSizes) as DTypeName[]).filter((name) => name !== 'bool'));
@@ -100,6 +118,11 @@ export class NativeExecutable implements Executable {
   #segments: Segment[] | null = null;
   #threads = 0;
   #profiling = false;
+  #counted: readonly Counted[] = [];
+  /** Of steps without symbols: operations a grid index. */
+  readonly #work: (number | undefined)[] = [];
+  /** Bounds of the symbols for which the stages were laid: with others below them only counts change. */
+  #bounds = '';
 
   constructor(plan: ProgramPlan, context: NativeContext) {
     this.#context = context;
@@ -256,8 +279,16 @@ export class NativeExecutable implements Executable {
   // ---- stages
 
   #specialize(symbols: ArrayLike<number>, threads: number, profiling: boolean): void {
+    const anew = this.#threads !== threads;
     this.#threads = threads;
-    this.#arguments.specialize(symbols);
+    this.#plans = [];
+    this.#arguments.specialize(symbols, anew);
+    const bounds = Array.from(symbols, dims.boundOf).join();
+    if (!anew && this.#segments !== null && profiling === this.#profiling && bounds === this.#bounds) {
+      for (const { segment, stage, task, count } of this.#counted) this.#segments[segment].program!.setCount(stage, task, count(symbols));
+      return;
+    }
+    this.#bounds = bounds;
     const laid = this.#layStages(symbols, threads, profiling);
     const known = this.#segments;
     const same =
@@ -288,11 +319,15 @@ export class NativeExecutable implements Executable {
 
   #layStages(symbols: ArrayLike<number>, threads: number, profiling: boolean): LaidSegment[] {
     const symbolic = symbols.length > 0;
+    const counted: Counted[] = [];
     let stages: NativeStage[] = [];
     let stageSteps: number[] = [];
     const segments: LaidSegment[] = [];
     const put = (...works: Work[]): void => {
       if (works.length === 0) return;
+      works.forEach(({ count }, task) => {
+        if (count !== null) counted.push({ segment: segments.length, stage: stages.length, task, count });
+      });
       stages.push({ tasks: works.map((w) => w.task) });
       stageSteps.push(works[0].step);
     };
@@ -324,6 +359,7 @@ export class NativeExecutable implements Executable {
       }
     }
     if (stages.length > 0 || segments.length === 0) segments.push({ stages, stageSteps, hosts: [] });
+    this.#counted = counted;
     return segments;
   }
 
@@ -342,18 +378,19 @@ export class NativeExecutable implements Executable {
     if (step.kind === 'kernel') {
       const count = gridCount(step, symbols);
       if (count === 0 && !symbolic) return;
-      const work = workPerItem(step, symbols);
+      const work = this.#work[index] ?? workPerItem(step, symbols);
+      if (!step.params.some((p) => p.kind === 'symbol')) this.#work[index] = work;
       const grain = chooseGrain(count, work, threads, step.kernel.grid.at(-1)?.kind === 'vector', symbolic);
-      second.push({ step: index, task: { fn, args, count, grain }, operations: count * work });
+      const counting = countsSymbols(step) ? (values: ArrayLike<number>) => gridCount(step, values) : null;
+      second.push({ step: index, task: { fn, args, count, grain }, operations: count * work, count: counting });
       return;
     }
-    const { phases } = this.#arguments.matmuls[index] as NativeMatmul;
     const at = (d: dims.Dim): number => dims.evaluate(d, symbols);
     const operations = [...step.batch, step.m, step.n, step.k].reduce<number>((p, d) => p * at(d), 1);
     // Small products would be cut for no gain.
     const serial = operations < 2 * leastWork;
     for (const kernel of [step.blocks === undefined ? 'packB' : 'rows', 'compute'] as const) {
-      const phase = phases.find((p) => p.kernel === kernel);
+      const phase = this.#phaseOf(index, kernel);
       if (phase === undefined && !symbolic) continue;
       const grain = serial || phase === undefined ? whole : symbolic ? roundGrain(phase.grain, false, true) : phase.grain;
       const task = { fn: kernel === 'compute' ? computeFn : fn, args, count: phase?.count ?? 0, grain };
@@ -361,8 +398,13 @@ export class NativeExecutable implements Executable {
         step: index,
         task,
         operations: phase === undefined || kernel === 'packB' ? 0 : operations,
+        count: symbolic ? () => this.#phaseOf(index, kernel)?.count ?? 0 : null,
       });
     }
+  }
+
+  #phaseOf(step: number, kernel: MatmulPhase['kernel']): MatmulPhase | undefined {
+    return (this.#arguments.matmuls[step] as NativeMatmul).phases.find((p) => p.kernel === kernel);
   }
 
   #planProduct(step: MatmulStep, symbols: ArrayLike<number>): NativeMatmul {
@@ -391,7 +433,7 @@ export class NativeExecutable implements Executable {
       return { words, addresses, workspaceBytes: 0, phases };
     }
     const strides = (o: MatmulStep['a']): number[] => [...o.batch, o.row, o.column].map(at);
-    const plan = planMatmul({
+    const plan = this.#planAs({
       batch: step.batch.map(at),
       m: at(step.m),
       n: at(step.n),
@@ -416,6 +458,15 @@ export class NativeExecutable implements Executable {
       { word: matmulWord.packTarget, ...spare(0) },
     ];
     return { words: plan.words, addresses, workspaceBytes: plan.workspaceBytes, phases: plan.phases };
+  }
+
+  /** Plans of this specialization: the layers of a model have the same products. */
+  #plans: { readonly request: MatmulRequest; readonly plan: MatmulPlan }[] = [];
+  #planAs(request: MatmulRequest): MatmulPlan {
+    for (const known of this.#plans) if (sameRequest(known.request, request)) return known.plan;
+    const plan = planMatmul(request);
+    if (this.#plans.length < 8) this.#plans.push({ request, plan });
+    return plan;
   }
 
   /** Bytes that a step reads and writes, each buffer once and whole. */
@@ -449,3 +500,21 @@ function sameStructure(a: readonly NativeStage[], b: readonly NativeStage[]): bo
     )
   );
 }
+
+/** Whether a grid's size follows a symbol. */
+const countsSymbols = (step: KernelStep): boolean =>
+  step.kernel.grid.some((axis) => axis.extent.op !== 'const') && step.params.some((p) => p.kind === 'symbol');
+
+const sameNumbers = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
+/** Of one program and number of threads. */
+const sameRequest = (a: MatmulRequest, b: MatmulRequest): boolean =>
+  a.m === b.m &&
+  a.n === b.n &&
+  a.k === b.k &&
+  a.types.a === b.types.a &&
+  a.types.b === b.types.b &&
+  a.types.c === b.types.c &&
+  sameNumbers(a.batch, b.batch) &&
+  sameNumbers(a.aStrides, b.aStrides) &&
+  sameNumbers(a.bStrides, b.bStrides) &&
+  sameNumbers(a.cStrides, b.cStrides);
