@@ -52,4 +52,5 @@ if (existsSync(records)) {
 }
 const models = join(shared, 'models/stories260k');
 if (existsSync(models)) cpSync(models, join(output, 'models/stories260k'), { recursive: true });
-if (!existsSync(join(output, 'node.xz'))) writeFileSync(join(output, 'node.xz'), execFileSync('xz', ['-c', process.execPath], { maxBuffer: 2 ** 30 }));
+if (!existsSync(join(output, 'node.xz')))
+  writeFileSync(join(output, 'node.xz'), execFileSync('xz', ['-c', process.execPath], { maxBuffer: 2 ** 30 }));

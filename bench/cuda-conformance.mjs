@@ -42,5 +42,7 @@ const failed = ['operators', 'modules', 'programs'].flatMap((part) =>
 );
 writeFileSync(`${out}.failed.txt`, `${failed.join('\n')}\n`);
 const forms = reports.reduce((sum, r) => [sum[0] + r.forms.checked, sum[1] + r.forms.failed], [0, 0]);
-console.log(`${options.join(' ')}: ${((performance.now() - begin) / 1000).toFixed(1)} s in ${count} processes, forms ${forms[0]} checked, ${forms[1]} failed`);
+console.log(
+  `${options.join(' ')}: ${((performance.now() - begin) / 1000).toFixed(1)} s in ${count} processes, forms ${forms[0]} checked, ${forms[1]} failed`,
+);
 for (const line of merged.lines) console.log(line);

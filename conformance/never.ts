@@ -58,7 +58,7 @@ export const neverRules: readonly NeverRule[] = [
   {
     namespaces: ['Tensor'],
     names:
-      /^(is_)?(ipu|xla|mtia|maia|hpu|vulkan|xpu|mps|mkldnn|meta)$|^to_mkldnn$|^(cuda|pin_memory|is_pinned|is_shared|share_memory_|record_stream|is_distributed)$/,
+      /^(is_)?(ipu|xla|mtia|maia|hpu|vulkan|xpu|mps|mkldnn|meta)$|^to_mkldnn$|^(pin_memory|is_pinned|is_shared|share_memory_|record_stream|is_distributed)$/,
     reason: 'a device or process model that does not exist here',
   },
   {

@@ -150,7 +150,12 @@ export function summarize(outcomes: readonly Outcome[]): Map<string, OperatorSum
 
 const passedOf = (outcomes: readonly Outcome[]): number => outcomes.filter((o) => o.reason === null).length;
 
-export function summaryLines(device: string, operators: readonly Outcome[], modules: readonly Outcome[], programs: readonly Outcome[]): string[] {
+export function summaryLines(
+  device: string,
+  operators: readonly Outcome[],
+  modules: readonly Outcome[],
+  programs: readonly Outcome[],
+): string[] {
   const byOperator = [...summarize(operators).values()];
   const complete = byOperator.filter((s) => s.passed === s.total).length;
   return [

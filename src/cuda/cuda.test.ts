@@ -23,7 +23,14 @@ describe.skipIf('count' in probeDevices())('without a card', () => {
   });
 
   test('what needs one says what is missing', () => {
-    for (const ask of [() => cuda.get_device_name(), () => cuda.synchronize(), () => cuda.init(), () => torch.ones([1], { device: 'cuda' })])
+    for (const ask of [
+      () => cuda.get_device_name(),
+      () => cuda.synchronize(),
+      () => cuda.init(),
+      () => torch.ones([1], { device: 'cuda' }),
+      () => torch.ones(1).cuda(),
+      () => new nn.Linear(1, 1).cuda(0),
+    ])
       expect(ask).toThrow(/^The cuda device cannot be used: /);
     expect(() => cuda.set_device(0)).toThrow();
   });
@@ -61,11 +68,19 @@ describe('over a driver that does nothing', () => {
     expect(() => cuda.synchronize(-1)).toThrow('invalid device ordinal');
   });
 
+  test('cuda() goes to a card, by number too', () => {
+    expect(torch.ones(2).cuda().device).toBe('cuda');
+    expect(new nn.Linear(2, 2).cuda(0).weight.device).toBe('cuda');
+    expect(torch.ones(2).cuda(1).device).toBe('cuda:1');
+  });
+
   test('tensors of two cards are not mixed', () => {
     const [a, b] = [torch.ones([2], { device: 'cuda' }), torch.ones([2], { device: 'cuda:1' })];
     expect(b.device).toBe('cuda:1');
     expect(() => a.add(b)).toThrow(/same device/);
-    expect(() => a.add(torch.ones([2]))).toThrow('Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!');
+    expect(() => a.add(torch.ones([2]))).toThrow(
+      'Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!',
+    );
     expect(a.add(b.to('cuda')).device).toBe('cuda');
   });
 
@@ -81,7 +96,12 @@ describe('over a driver that does nothing', () => {
   test('facts of the card', () => {
     expect(cuda.get_device_name(1)).toBe('a card that is not there');
     expect(cuda.get_device_capability()).toEqual([9, 0]);
-    expect(cuda.get_device_properties('cuda:0')).toMatchObject({ major: 9, minor: 0, multi_processor_count: 132, total_memory: 80 * 2 ** 30 });
+    expect(cuda.get_device_properties('cuda:0')).toMatchObject({
+      major: 9,
+      minor: 0,
+      multi_processor_count: 132,
+      total_memory: 80 * 2 ** 30,
+    });
     expect(cuda.current_device()).toBe(0);
   });
 

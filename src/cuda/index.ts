@@ -109,7 +109,8 @@ export const cuda = {
   current_stream,
   default_stream,
   /** Runs `body` on the stream: on its device, that is. */
-  stream: <T>(on: Stream | null, body: () => T): T => (on === null || on.device_index === getCurrentCard() ? body() : device(on.device, body)),
+  stream: <T>(on: Stream | null, body: () => T): T =>
+    on === null || on.device_index === getCurrentCard() ? body() : device(on.device, body),
   ...memory,
   manual_seed: (seed: number | bigint): void => void defaultGenerator.manual_seed(seed),
   manual_seed_all: (seed: number | bigint): void => void defaultGenerator.manual_seed(seed),

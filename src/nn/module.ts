@@ -191,6 +191,10 @@ export class Module {
   cpu(): this {
     return this.to('cpu');
   }
+  /** To a card: the current one, or `device`. */
+  cuda(device: number | string = 'cuda'): this {
+    return this.to(typeof device === 'number' ? `cuda:${device}` : device);
+  }
   /** Parameters and buffers to a dtype, whatever they are. */
   type(dtype: DType): this {
     no_grad(() => {

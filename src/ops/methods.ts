@@ -143,6 +143,8 @@ export interface TensorExtras {
   backward(gradient?: Tensor | null, options?: BackwardOptions): void;
   to(...args: readonly (DType | string | Tensor | ToOptions | boolean | null)[]): Tensor;
   cpu(): Tensor;
+  /** On a card: the current one, or `device`. */
+  cuda(device?: number | string): Tensor;
   type(dtype: DType): Tensor;
   float(): Tensor;
   double(): Tensor;
@@ -253,6 +255,9 @@ const extras: ThisType<Tensor> & Record<string, (...args: never[]) => unknown> =
   },
   cpu() {
     return toTensor(this, 'cpu');
+  },
+  cuda(device: number | string = 'cuda') {
+    return toTensor(this, typeof device === 'number' ? `cuda:${device}` : device);
   },
   type(dtype: DType) {
     return castTo(this, dtype);

@@ -153,7 +153,9 @@ test('when memory runs out the error has PyTorch’s words, and what was there i
     compute(device);
   };
   expect(ask).toThrow(CudaOutOfMemoryError);
-  expect(ask).toThrow(/^CUDA out of memory\. Tried to allocate 2\.0 GiB\. GPU 0 has a total capacity of 1\.0 GiB of which \d+\.\d MiB is free\. /);
+  expect(ask).toThrow(
+    /^CUDA out of memory\. Tried to allocate 2\.0 GiB\. GPU 0 has a total capacity of 1\.0 GiB of which \d+\.\d MiB is free\. /,
+  );
   x.add(1);
   compute(device);
   expect(launches().length).toBeGreaterThan(0);
