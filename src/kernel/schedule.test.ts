@@ -190,6 +190,27 @@ describe('scheduleKernel', () => {
     }
   });
 
+  test('results that there is one of a row do not turn a row kernel around', () => {
+    const b = new KernelBuilder();
+    const i = b.axis('i', 50, 'grid');
+    const k = b.axis('k', 37, 'reduce');
+    const j = b.axis('j', 37, 'vector');
+    const value = b.load(0, 'f32', at(b, [i, k], [37, 1]));
+    const kernel: Kernel = {
+      name: 'statistics',
+      buffers: ['read', 'write', 'write', 'write', 'write'].map((access) => ({ dtype: float32, access: access as 'read' | 'write' })),
+      params: [],
+      grid: [i],
+      body: [
+        ...(['sum', 'max', 'min'] as const).map((kind, n) => store(n + 1, b.use(i), b.reduce(kind, [k], value))),
+        { kind: 'loop', axis: j, body: [store(4, at(b, [i, j], [37, 1]), b.load(0, 'f32', at(b, [i, j], [37, 1])))] },
+      ],
+    };
+    const scheduled = scheduleKernel(kernel);
+    expect(scheduled.grid[0].kind).toBe('grid');
+    sameResult(kernel, scheduled, [37 * 50, 50, 50, 50, 37 * 50]);
+  });
+
   test('a long row under a small grid is cut into grid items', () => {
     const b = new KernelBuilder();
     const grid = [b.axis('i', 2, 'grid'), b.axis('j', 3072, 'grid')];

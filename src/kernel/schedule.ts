@@ -269,10 +269,20 @@ function transpose(kernel: Kernel): Kernel {
   const candidates = kernel.grid.filter((a) => stored.every((s) => freeAxes(s.index).has(a)));
   if (candidates.length === 0) return kernel;
   const best = fittest(candidates, kernel.body);
+  // Compared by what happens once an element; what there is once a row hardly counts.
   let along = 0;
-  for (const s of kernel.body) along += s.kind === 'loop' ? fitness(s.axis, s.body) : 0;
-  for (const r of reachable(rootsOf(kernel.body))) if (isReduce(r)) along += reduceFitness(r);
-  if (fitness(best, kernel.body) <= Math.max(along, 0)) return kernel;
+  let across = 0;
+  for (const s of kernel.body) {
+    if (s.kind !== 'loop') continue;
+    along += fitness(s.axis, s.body);
+    across += fitness(best, s.body);
+  }
+  for (const r of reachable(rootsOf(kernel.body))) {
+    if (!isReduce(r)) continue;
+    along += reduceFitness(r);
+    across += fitness(best, storesOnlyLoads(r));
+  }
+  if (across <= along) return kernel;
   const serial = (body: readonly Statement[]): void => {
     for (const s of body)
       if (s.kind === 'loop') {

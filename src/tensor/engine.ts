@@ -74,7 +74,9 @@ export class Engine {
     }
     if (this.#pendingBytes >= flags.pendingBytes || this.#pending.length >= flags.pendingNodes) {
       this.#armed = true;
-      if (this.#pendingBytes >= 4 * flags.pendingBytes || this.#pending.length >= 4 * flags.pendingNodes) this.#flushMidCall();
+      // After a sequence comes an anchor, at which less has to be stored than in the middle of a call.
+      const much = this.#pendingBytes >= 4 * flags.pendingBytes || this.#pending.length >= 4 * flags.pendingNodes;
+      if (much && node.signature.sequence === null) this.#flushMidCall();
     }
   }
 
