@@ -1,5 +1,5 @@
 /** generate(): its protocol, when it stops, what it draws, and that it lets others live. */
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { collectGarbage } from '../backend/tracked-memory.ts';
 import torch, { nn, type Tensor } from '../index.ts';
 import { engineOf } from '../tensor/devices.ts';
@@ -354,5 +354,39 @@ describe('four hundred tokens of a small Llama', () => {
     const peak = (from: number, to: number): number => Math.max(...seen.slice(from, to).map(({ live }) => live));
     // Logits alone are 2 KiB a token: unswept they would be 720 KiB more.
     expect(peak(40, 400)).toBeLessThan(peak(4, 40) + 2 ** 17);
+  });
+});
+
+describe('positions of a model', () => {
+  class Positioned extends CachedCounter {
+    readonly positions: { count: number; learned: boolean };
+    readonly lengths: number[] = [];
+    constructor(count: number, learned: boolean) {
+      super();
+      this.positions = { count, learned };
+    }
+    override make_cache(batch: number, length: number): { batch: number; length: number } {
+      this.lengths.push(length);
+      return super.make_cache(batch, length);
+    }
+  }
+
+  test('end the text, and the cache is not made for more', async () => {
+    for (const learned of [false, true]) {
+      const model = new Positioned(300, learned);
+      // The last token that is made is not read again.
+      expect(await collect(generate(model, [1, 2, 3], { max_new_tokens: 1e6 }))).toHaveLength(298);
+      expect(model.lengths).toEqual([512]);
+    }
+  });
+  test('a prompt beyond them is an error where they are learned, else a remark', async () => {
+    const prompt = Array.from({ length: 6 }, (_, i) => i);
+    await expect(collect(generate(new Positioned(5, true), prompt))).rejects.toThrow(
+      'the prompt has 6 tokens, the model has positions for 5',
+    );
+    const said = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    expect(await collect(generate(new Positioned(5, false), prompt, { max_new_tokens: 2 }))).toEqual([6, 7]);
+    expect(said.mock.calls).toEqual([['the prompt has 6 tokens, the model was made for 5: what it says may make no sense']]);
+    said.mockRestore();
   });
 });

@@ -38,11 +38,35 @@ export interface GenerationModel<Cache = unknown> {
   /** Room for `length` tokens of `batch` sequences, which the model reads and writes at `position`. Disposed of at the end, if it can be. */
   make_cache?(batch: number, length: number): Cache;
   readonly generation_config?: GenerationConfig | null;
+  /** How many positions the model was made for, where it knows. */
+  readonly positions?: Positions;
   parameters?(): Tensor[];
 }
 
+export interface Positions {
+  readonly count: number;
+  /** There is a learned vector for each: beyond them nothing can be computed. */
+  readonly learned: boolean;
+}
+
+/**
+ * How many tokens are made after a prompt: generation ends where the model's positions do. A prompt that is beyond them already is an error where
+ * they are learned, else only a remark, as in transformers.
+ */
+export function roomAfter(prompt: number, asked: number, positions: Positions | undefined): number {
+  if (positions === undefined) return asked;
+  const { count, learned } = positions;
+  if (prompt > count) {
+    if (learned) throw new RangeError(`the prompt has ${prompt} tokens, the model has positions for ${count}`);
+    console.warn(`the prompt has ${prompt} tokens, the model was made for ${count}: what it says may make no sense`);
+    return asked;
+  }
+  // The last token that is made is not read again.
+  return Math.min(asked, count - prompt + 1);
+}
+
 export interface GenerateOptions extends SamplingOptions {
-  /** How many tokens to make at most. Default 128. */
+  /** How many tokens to make at most. Default 128; a model's own limit of positions ends it too. */
   readonly max_new_tokens?: number;
   /** A sequence ends with the first of these, which is still given. Default: those of `generation_config`; []: none. */
   readonly stop_tokens?: readonly number[];
@@ -75,11 +99,11 @@ export async function* generate<C>(
   options: GenerateOptions = {},
 ): AsyncGenerator<number | number[], void, void> {
   const single = Array.isArray(input_ids) && !Array.isArray(input_ids[0]);
-  const { max_new_tokens = 128, signal, ...given } = options;
-  if (!Number.isInteger(max_new_tokens) || max_new_tokens < 0)
-    throw new RangeError(`max_new_tokens should be a whole number from 0, got ${max_new_tokens}`);
+  const { max_new_tokens: asked = 128, signal, ...given } = options;
+  if (!Number.isInteger(asked) || asked < 0) throw new RangeError(`max_new_tokens should be a whole number from 0, got ${asked}`);
   signal?.throwIfAborted();
   const prompt = await readPrompt(input_ids, options.attention_mask ?? null);
+  const max_new_tokens = roomAfter(prompt.length, asked, model.positions);
   if (max_new_tokens === 0) return;
   const { eos_token_id, pad_token_id, json: _, ...sampling } = model.generation_config ?? { json: {} };
   const stop = new Set(given.stop_tokens ?? eos_token_id ?? []);

@@ -11,6 +11,7 @@ import { LayerNorm } from '../nn/normalization.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { KVCache } from './cache.ts';
 import type { GPT2Config } from './config.ts';
+import type { Positions } from './generate.ts';
 import { Conv1D, Embedding, Linear } from './layers.ts';
 import { causalVisibility, positionsFrom, type Visibility } from './masks.ts';
 import { activate, type CausalLMOptions, keepLast, type LMOutput, languageModelLoss, PreTrainedModel } from './model.ts';
@@ -144,6 +145,10 @@ export class GPT2LMHeadModel extends PreTrainedModel {
     this.transformer = new GPT2Model(config);
     this.lm_head = new Linear(config.n_embd, config.vocab_size, { bias: false, deviation: config.initializer_range });
     if (config.tie_word_embeddings) this.lm_head.weight = this.transformer.wte.weight;
+  }
+
+  get positions(): Positions {
+    return { count: this.config.n_positions, learned: true };
   }
 
   override architecture(): string {

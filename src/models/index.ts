@@ -17,7 +17,7 @@ export {
   readConfig,
 } from './config.ts';
 export { Detokenizer, type DetokenizerOptions } from './detokenize.ts';
-export { type GenerateOptions, type GenerationModel, type GenerationStep, generate } from './generate.ts';
+export { type GenerateOptions, type GenerationModel, type GenerationStep, generate, type Positions } from './generate.ts';
 export { type GenerateTextOptions, generateText } from './generate-text.ts';
 export { type GenerationConfig, generationConfig } from './generation-config.ts';
 export { type FromGgufOptions, from_gguf } from './gguf.ts';

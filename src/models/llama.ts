@@ -12,6 +12,7 @@ import { RMSNorm } from '../nn/normalization.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { KVCache } from './cache.ts';
 import type { LlamaConfig, LlamaModelType } from './config.ts';
+import type { Positions } from './generate.ts';
 import { Embedding, Linear } from './layers.ts';
 import { causalVisibility, positionsFrom, type Visibility } from './masks.ts';
 import { activate, type CausalLMOptions, keepLast, type LMOutput, languageModelLoss, PreTrainedModel } from './model.ts';
@@ -166,6 +167,11 @@ export class LlamaForCausalLM extends PreTrainedModel {
     this.model = new LlamaModel(config);
     this.lm_head = new Linear(config.hidden_size, config.vocab_size, { bias: false, deviation: config.initializer_range });
     if (config.tie_word_embeddings) this.lm_head.weight = this.model.embed_tokens.weight;
+  }
+
+  /** How many positions it was trained with; it computes beyond them too. */
+  get positions(): Positions {
+    return { count: this.config.max_position_embeddings, learned: false };
   }
 
   override architecture(): string {

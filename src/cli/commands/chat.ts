@@ -10,7 +10,7 @@ import { createInterface, type Interface } from 'node:readline';
 import { type ChatMessage, generateText, type PreTrainedTokenizer } from '../../models/index.ts';
 import type { ChatFlags } from './definitions.ts';
 import { checkTokens } from './generate.ts';
-import { type OpenedModel, openTextModel, roomAfter } from './open-model.ts';
+import { noteRoom, type OpenedModel, openTextModel } from './open-model.ts';
 import { samplingOf } from './sampling.ts';
 import { Stopwatch, speedLine } from './speed.ts';
 import { jsonLine, note, write } from './terminal.ts';
@@ -74,7 +74,7 @@ class Conversation {
     const prompt = this.#prompt();
     checkTokens(prompt, this.#opened, this.#flags.model);
     const watch = new Stopwatch(this.#opened.loadSeconds, prompt.length);
-    const max_new_tokens = roomAfter(prompt.length, this.#flags.maxNewTokens, this.#opened, this.#flags);
+    const max_new_tokens = noteRoom(prompt.length, this.#flags.maxNewTokens, this.#opened, this.#flags);
     const options = { ...samplingOf(this.#flags), max_new_tokens, signal, on_token: () => watch.token() };
     let answer = '';
     try {

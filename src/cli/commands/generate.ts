@@ -3,7 +3,7 @@ import { promptTokens } from '../../models/generate-text.ts';
 import { generate, generateText } from '../../models/index.ts';
 import { Interrupt } from '../interrupt.ts';
 import type { GenerateFlags } from './definitions.ts';
-import { type OpenedModel, openTextModel, roomAfter } from './open-model.ts';
+import { noteRoom, type OpenedModel, openTextModel } from './open-model.ts';
 import { samplingOf } from './sampling.ts';
 import { Stopwatch, speedLine } from './speed.ts';
 import { jsonLine, note, readInput, UsageError, write } from './terminal.ts';
@@ -24,7 +24,7 @@ export async function runGenerate(flags: GenerateFlags): Promise<void> {
   const said = text !== null && flags.chat ? [{ role: 'user', content: text }] : text;
   const prompt = said === null ? flags.promptIds! : promptTokens(tokenizer!, said);
   checkTokens(prompt, opened, flags.model);
-  const maxNewTokens = roomAfter(prompt.length, flags.maxNewTokens, opened, flags);
+  const maxNewTokens = noteRoom(prompt.length, flags.maxNewTokens, opened, flags);
 
   const controller = new AbortController();
   const interrupt = new Interrupt(

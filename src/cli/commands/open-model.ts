@@ -1,5 +1,6 @@
 /** DIR_OR_FILE: a model that writes text, with its tokenizer where there is one. */
 import torch from '../../index.ts';
+import { roomAfter } from '../../models/generate.ts';
 import { AutoTokenizer, from_pretrained, GPT2LMHeadModel, LlamaForCausalLM, type PreTrainedTokenizer } from '../../models/index.ts';
 import { type CommonOptions, note } from './terminal.ts';
 
@@ -31,15 +32,11 @@ function openTokenizer(path: string): [PreTrainedTokenizer | null, string] {
   }
 }
 
-/** How many tokens can be made after a prompt: a model that has learned a vector for each position has no more of them. */
-export function roomAfter(prompt: number, asked: number, { model }: Pick<OpenedModel, 'model'>, flags: CommonOptions): number {
-  if (!(model instanceof GPT2LMHeadModel)) return asked;
-  const { n_positions } = model.config;
-  if (prompt > n_positions) throw new Error(`the prompt has ${prompt} tokens, the model has positions for ${n_positions}`);
-  // The last token that is made is not read again.
-  const room = n_positions - prompt + 1;
-  if (room < asked) note(`the model has positions for ${n_positions} tokens: at most ${room} are made after this prompt`, flags);
-  return Math.min(room, asked);
+/** How many tokens are made after a prompt; says so where they are fewer than was asked for. */
+export function noteRoom(prompt: number, asked: number, { model }: Pick<OpenedModel, 'model'>, flags: CommonOptions): number {
+  const room = roomAfter(prompt, asked, model.positions);
+  if (room < asked) note(`the model has positions for ${model.positions.count} tokens: at most ${room} are made after this prompt`, flags);
+  return room;
 }
 
 /** Before anything is read: a wrong device should not cost a minute. */
