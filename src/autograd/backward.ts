@@ -265,21 +265,12 @@ function replayed(start: EdgeTarget, seed: Tensor, retain: boolean): boolean {
   const before = modes.grad;
   modes.grad = false;
   try {
-    holding(() =>
-      replay(found, seeded, (leaf, grad, view) => accumulateInto(leaf.leaf!, new Tensor(hiddenStorage(grad), view, 0, noTape()), false)),
-    );
+    holding(() => replay(found, seeded, (leaf, grad, view) => accumulateInto(leaf.leaf!, bare(grad, view, 0, noTape()), false)));
   } finally {
     modes.grad = before;
   }
   if (!retain) for (let i = 0; i < edges.length; i++) edges[i].release();
   return true;
-}
-
-function hiddenStorage(value: Value): Storage {
-  const { visible } = value;
-  const storage = new Storage(value);
-  value.visible = visible;
-  return storage;
 }
 
 /** Walks a plain backward without computing anything, and makes a plan of it; null where it is not plain. */

@@ -202,6 +202,5 @@ export function replay({ plan, edges }: Match, seed: Seed, give: (leaf: Edge, va
   const params = new Array<readonly (number | bigint)[]>(paramEdges.length);
   for (let i = 0; i < params.length; i++) params[i] = edges[paramEdges[i]].params;
   const outs = recordSequence(signature, srcs, offsets ?? noOffsets(n), params);
-  for (let i = 0; i < outs.length; i++) outs[i].visible = false;
   for (let i = 0; i < leaves.length; i++) give(edges[leaves[i].edge], outs[leaves[i].result], leaves[i].view);
 }

@@ -10,13 +10,13 @@
 import { float32, uint8 } from '../dtype/dtype.ts';
 import { type BlockOperand, blockFormats, decodeElements } from '../graph/ggml.ts';
 import { input, type Prim, rowMajor } from '../graph/prim.ts';
-import type { BufferDeclaration, Statement } from '../kernel/ir.ts';
-import { scheduleKernel } from '../kernel/schedule.ts';
+import type { Statement } from '../kernel/ir.ts';
 import { Emitter, type Placement } from '../schedule/emit.ts';
 import { axisIndex, type Index, type LoopAxis, linear } from '../schedule/index-map.ts';
 import type { BufferPlan, KernelStep, MatmulStep, MatrixOperand, ProgramPlan, Step } from '../schedule/plan.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
+import { storeKernel } from './store-kernel.ts';
 
 type BlockStep = MatmulStep & { readonly blocks: BlockOperand };
 export const hasBlocks = (step: Step): step is BlockStep => step.kind === 'matmul' && step.blocks !== undefined;
@@ -117,23 +117,9 @@ function finish(
   axes: readonly LoopAxis[],
   value: ReturnType<Emitter['at']>,
   to: { buffer: number; dtype: MatrixOperand['dtype']; index: Index },
-  { name, place, lanes }: { name: string; place: string; lanes: boolean },
+  how: { name: string; place: string; lanes: boolean },
 ): KernelStep {
   const target = emitter.buffer(to.buffer, to.dtype);
   const store: Statement = { kind: 'store', buffer: target, index: emitter.index(to.index), value, mask: null, combine: null };
-  const real = axes.filter((axis) => axis.extent !== 1);
-  const last = lanes ? real.at(-1) : undefined;
-  if (last !== undefined) last.axis.kind = 'vector';
-  const buffers: BufferDeclaration[] = emitter.buffers.map((_, i) => ({
-    dtype: emitter.bufferTypes[i],
-    access: i === target ? 'write' : 'read',
-  }));
-  const kernel = scheduleKernel({
-    name,
-    buffers,
-    params: emitter.params.map((p) => p.type),
-    grid: (last === undefined ? real : real.slice(0, -1)).map((axis) => axis.axis),
-    body: last === undefined ? [store] : [{ kind: 'loop', axis: last.axis, body: [store] }],
-  });
-  return { kind: 'kernel', kernel, buffers: emitter.buffers, params: emitter.params, place };
+  return storeKernel(emitter, axes, store, target, how);
 }

@@ -7,14 +7,14 @@
  * A plan with nothing to change is returned as it is.
  */
 import { type DType, float32, float64 } from '../dtype/dtype.ts';
-import type { BufferDeclaration, Statement } from '../kernel/ir.ts';
-import { scheduleKernel } from '../kernel/schedule.ts';
+import type { Statement } from '../kernel/ir.ts';
 import { Emitter } from '../schedule/emit.ts';
 import { axisIndex, type LoopAxis, linear } from '../schedule/index-map.ts';
 import type { BufferPlan, KernelStep, MatmulStep, MatrixOperand, ProgramPlan, Step } from '../schedule/plan.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
 import { blockSteps, hasBlocks } from './legalize-blocks.ts';
+import { storeKernel } from './store-kernel.ts';
 
 export interface MatmulSupport {
   /** Dtypes that operands and results may have when the product is computed in float32; in float64 it is float64 only. */
@@ -126,7 +126,7 @@ function copyMatrix(from: MatrixOperand, to: MatrixOperand, shape: readonly Dim[
   let value = builder.cast(to.dtype.compute, builder.load(source, from.dtype.compute, position(from)));
   if (narrow.has(to.dtype.name)) value = builder.round(to.dtype, value);
   const store: Statement = { kind: 'store', buffer: target, index: position(to), value, mask: null, combine: null };
-  return finish(emitter, axes, store, target, 'copy_matrix', place);
+  return storeKernel(emitter, axes, store, target, { name: 'copy_matrix', place });
 }
 
 /** Each element a reduction over k. */
@@ -147,24 +147,5 @@ function integerProduct(step: MatmulStep): KernelStep {
   if (narrow.has(c.dtype.name)) value = builder.round(c.dtype, value);
   const target = emitter.buffer(c.buffer, c.dtype);
   const store: Statement = { kind: 'store', buffer: target, index: at(c, [row, column]), value, mask: null, combine: null };
-  return finish(emitter, [...batch, row, column], store, target, 'integer_product', step.place);
-}
-
-/** All but the last axis are the grid, the last goes across lanes. */
-function finish(emitter: Emitter, axes: readonly LoopAxis[], store: Statement, target: number, name: string, place: string): KernelStep {
-  const real = axes.filter((a) => a.extent !== 1);
-  const lanes = real.at(-1);
-  if (lanes !== undefined) lanes.axis.kind = 'vector';
-  const buffers: BufferDeclaration[] = emitter.buffers.map((_, i) => ({
-    dtype: emitter.bufferTypes[i],
-    access: i === target ? 'write' : 'read',
-  }));
-  const kernel = scheduleKernel({
-    name,
-    buffers,
-    params: emitter.params.map((p) => p.type),
-    grid: real.slice(0, -1).map((a) => a.axis),
-    body: lanes === undefined ? [store] : [{ kind: 'loop', axis: lanes.axis, body: [store] }],
-  });
-  return { kind: 'kernel', kernel, buffers: emitter.buffers, params: emitter.params, place };
+  return storeKernel(emitter, [...batch, row, column], store, target, { name: 'integer_product', place: step.place });
 }

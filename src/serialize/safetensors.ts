@@ -8,7 +8,7 @@
  *
  * Source: https://huggingface.co/docs/safetensors/api/torch
  */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type DType, type DTypeName, dtypeByName, uint8 } from '../dtype/dtype.ts';
 import { empty } from '../ops/creation.ts';
 import type { Tensor } from '../ops/methods.ts';
@@ -24,6 +24,7 @@ import {
   serializeSafetensors,
 } from './safetensors-format.ts';
 import { streamedTensor } from './streamed.ts';
+import { writeWholeFile } from './whole-file.ts';
 
 /** complex128 has no name in the format. */
 const formatNames: Readonly<Partial<Record<DTypeName, SafetensorsDType>>> = {
@@ -53,20 +54,9 @@ export type TensorDict = ReadonlyMap<string, Tensor> | Readonly<Record<string, T
  */
 export function save_file(tensors: TensorDict, filename: string, metadata: Readonly<Record<string, string>> = {}): void {
   const chunks = safetensorsChunks(entriesOf(tensors), new Map(Object.entries(metadata)));
-  const partial = `${filename}.${process.pid}.part`;
-  const descriptor = openSync(partial, 'w');
-  try {
-    try {
-      for (const chunk of chunks) writeAll(descriptor, chunk);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(partial, filename);
-  } catch (error) {
-    rmSync(partial, { force: true });
-    throw error;
-  }
+  writeWholeFile(filename, (put) => {
+    for (const chunk of chunks) put(chunk);
+  });
 }
 
 /** The bytes that `save_file` would write. */
@@ -168,9 +158,4 @@ function readAll(descriptor: number, target: Uint8Array, offset: number, filenam
     if (count === 0) throw new SafetensorsError('the file became shorter while it was read', filename, undefined, offset + done);
     done += count;
   }
-}
-
-function writeAll(descriptor: number, bytes: Uint8Array): void {
-  let done = 0;
-  while (done < bytes.byteLength) done += writeSync(descriptor, bytes, done, Math.min(bytes.byteLength - done, 1 << 30));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { add, divideTerms, equal, exactQuotient, mul, sub, symbol } from './dim.ts';
+import { add, boundOf, divideTerms, equal, exactQuotient, isMonotone, mul, quotient, sub, symbol } from './dim.ts';
 
 const a = symbol(0);
 const b = symbol(1);
@@ -19,5 +19,21 @@ describe('division of dims', () => {
     const parts = divideTerms(add(mul(a, b), 5), b);
     expect(equal(parts.whole, a)).toBe(true);
     expect(parts.rest).toBe(5);
+  });
+});
+
+describe('bounds of symbols', () => {
+  test('lie at most an eighth above, are few, and bound themselves', () => {
+    const bounds = new Set<number>();
+    for (let n = 0; n <= 4096; n++) {
+      const bound = boundOf(n);
+      expect(bound >= n && bound <= n * 1.125 && boundOf(bound) === bound).toBe(true);
+      bounds.add(bound);
+    }
+    expect(bounds.size).toBeLessThan(17 + 8 * 8 + 1);
+  });
+  test('serve sizes that grow with every symbol, and no others', () => {
+    expect([5, a, add(mul(a, b), 3), sub(a, 1)].map(isMonotone)).toEqual([true, true, true, true]);
+    expect([sub(a, b), mul(a, -2), quotient(a, 3)].map(isMonotone)).toEqual([false, false, false]);
   });
 });

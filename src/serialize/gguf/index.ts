@@ -4,8 +4,9 @@
  * Opening reads and checks the header only. A file that is written appears whole or not at all. What is inside a quantized block is not looked at
  * here: `read` gives its bytes.
  */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { ByteSource } from '../safetensors-format.ts';
+import { writeWholeFile } from '../whole-file.ts';
 import { parseGguf } from './format.ts';
 import { GgufError, type GgufHeader } from './values.ts';
 import { type GgufContents, ggufChunks } from './write.ts';
@@ -61,20 +62,9 @@ function opened(source: ByteSource, file: string, close: () => void): GgufFile {
 /** Writes a file; one of that name is replaced only when all is written. */
 export function writeGguf(file: string, contents: GgufContents): void {
   const chunks = ggufChunks(contents);
-  const partial = `${file}.${process.pid}.part`;
-  const descriptor = openSync(partial, 'w');
-  try {
-    try {
-      for (const chunk of chunks) writeAll(descriptor, chunk);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(partial, file);
-  } catch (error) {
-    rmSync(partial, { force: true });
-    throw error;
-  }
+  writeWholeFile(file, (put) => {
+    for (const chunk of chunks) put(chunk);
+  });
 }
 
 /** The bytes that `writeGguf` would write: for small files and tests. */
@@ -98,9 +88,4 @@ function readAll(descriptor: number, offset: number, length: number, file: strin
     done += count;
   }
   return bytes;
-}
-
-function writeAll(descriptor: number, bytes: Uint8Array): void {
-  let done = 0;
-  while (done < bytes.byteLength) done += writeSync(descriptor, bytes, done, Math.min(bytes.byteLength - done, 1 << 30));
 }

@@ -8,7 +8,7 @@
  *
  * https://docs.pytorch.org/docs/stable/generated/torch.save.html
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DType } from '../../dtype/dtype.ts';
@@ -17,6 +17,7 @@ import { Tensor } from '../../ops/methods.ts';
 import { isComplexScalar, ScalarBox } from '../../ops/scalar-argument.ts';
 import { engineOf } from '../../tensor/devices.ts';
 import type { Storage } from '../../tensor/tensor.ts';
+import { writeWholeFile } from '../whole-file.ts';
 import { PicklingError } from './errors.ts';
 import { storageNames } from './globals.ts';
 import { Form, Pickler } from './pickle.ts';
@@ -39,20 +40,7 @@ export function save(obj: unknown, f: string | URL | null = null, options: SaveO
     return new Uint8Array(Buffer.concat(chunks));
   }
   const path = f instanceof URL ? fileURLToPath(f) : f;
-  const partial = `${path}.${process.pid}.part`;
-  const descriptor = openSync(partial, 'w');
-  try {
-    try {
-      write(obj, folderOf(path), (bytes) => writeAll(descriptor, bytes));
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(partial, path);
-  } catch (error) {
-    rmSync(partial, { force: true });
-    throw error;
-  }
+  writeWholeFile(path, (put) => write(obj, folderOf(path), put));
   return undefined;
 }
 
@@ -228,8 +216,3 @@ function objectForm(x: object): Form {
   return Form.dict(dictEntries(x));
 }
 const dictEntries = (x: object): [unknown, unknown][] => Object.entries(x).map(([key, value]) => [isIndex(key) ? Number(key) : key, value]);
-
-function writeAll(descriptor: number, bytes: Uint8Array): void {
-  let done = 0;
-  while (done < bytes.byteLength) done += writeSync(descriptor, bytes, done, Math.min(bytes.byteLength - done, 1 << 30));
-}
