@@ -6,6 +6,7 @@
  * `complex128` on pairs of `f64`. There is no complex32 here: the complex twin of a 16-bit float is complex64.
  * Promotion is in `promotion.ts`.
  */
+import { callStateChanged } from '../util/lesson.ts';
 
 export type DTypeName =
   | 'float64'
@@ -159,6 +160,7 @@ export function setDefaultDtype(dtype: DType): void {
   if (dtype.itemsize === 1)
     throw new TypeError(`default type ${dtype.toString()} is not supported: use float64, float32, float16 or bfloat16`);
   defaultDtype = dtype;
+  callStateChanged('default dtype', dtype.name);
 }
 
 export interface FInfo {

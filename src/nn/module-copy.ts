@@ -3,12 +3,12 @@ import { no_grad } from '../autograd/modes.ts';
 import { Tensor } from '../ops/methods.ts';
 import type { Module } from './module.ts';
 import { copyHooks } from './module-hooks.ts';
+import { moduleState } from './module-state.ts';
 import { isParameter, Parameter } from './parameter.ts';
 
 interface Parts {
   readonly isModule: (x: unknown) => x is Module;
   readonly bare: (prototype: object) => Module;
-  readonly bufferNames: WeakMap<object, Map<string, boolean>>;
 }
 
 export function copyModule(root: Module, parts: Parts): Module {
@@ -25,7 +25,7 @@ export function copyModule(root: Module, parts: Parts): Module {
     if (parts.isModule(x)) {
       const made = parts.bare(Object.getPrototypeOf(x));
       memo.set(x, made);
-      parts.bufferNames.set(made, new Map(parts.bufferNames.get(x)));
+      for (const [name, persistent] of moduleState(x).buffers) moduleState(made).buffers.set(name, persistent);
       copyHooks(x, made);
       for (const [name, value] of Object.entries(x)) (made as unknown as Record<string, unknown>)[name] = copy(value);
       return made;

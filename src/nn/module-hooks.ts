@@ -9,6 +9,7 @@ import { Tensor } from '../ops/methods.ts';
 import { targetOf } from '../tensor/record.ts';
 import type { Tensor as CoreTensor } from '../tensor/tensor.ts';
 import type { Module } from './module.ts';
+import { moduleState } from './module-state.ts';
 
 export interface HookHandle {
   remove(): void;
@@ -20,18 +21,18 @@ export type BackwardPreHook = (module: Module, grad_output: Gradients) => Gradie
 export type BackwardHook = (module: Module, grad_input: Gradients, grad_output: Gradients) => Gradients | undefined;
 export type LoadHook = (module: Module, incompatible_keys: { missing_keys: string[]; unexpected_keys: string[] }) => void;
 
-interface Hooks {
+export interface Hooks {
   readonly forwardPre: ForwardPreHook[];
   readonly forward: ForwardHook[];
   readonly backwardPre: BackwardPreHook[];
   readonly backward: BackwardHook[];
   readonly load: LoadHook[];
 }
-const hooksOf = new WeakMap<Module, Hooks>();
 
 export function addHook<K extends keyof Hooks>(module: Module, kind: K, hook: Hooks[K][number]): HookHandle {
-  const hooks = hooksOf.get(module) ?? { forwardPre: [], forward: [], backwardPre: [], backward: [], load: [] };
-  hooksOf.set(module, hooks);
+  const state = moduleState(module);
+  state.hooks ??= { forwardPre: [], forward: [], backwardPre: [], backward: [], load: [] };
+  const { hooks } = state;
   const list = hooks[kind] as Hooks[K][number][];
   list.push(hook);
   return {
@@ -44,26 +45,24 @@ export function addHook<K extends keyof Hooks>(module: Module, kind: K, hook: Ho
 
 /** A copy of a module has the same hooks. */
 export function copyHooks(from: Module, to: Module): void {
-  const hooks = hooksOf.get(from);
-  if (hooks === undefined) return;
-  hooksOf.set(to, {
+  const { hooks } = moduleState(from);
+  if (hooks === null) return;
+  moduleState(to).hooks = {
     forwardPre: [...hooks.forwardPre],
     forward: [...hooks.forward],
     backwardPre: [...hooks.backwardPre],
     backward: [...hooks.backward],
     load: [...hooks.load],
-  });
+  };
 }
 
 export function runLoadHooks(module: Module, keys: { missing_keys: string[]; unexpected_keys: string[] }): void {
-  for (const hook of hooksOf.get(module)?.load ?? []) hook(module, keys);
+  for (const hook of moduleState(module).hooks?.load ?? []) hook(module, keys);
 }
 
 /** Runs forward between its hooks; `show` is told what hooks were given. */
-export function forwardWithHooks(module: Module, given: readonly unknown[], shown: unknown[]): unknown {
+export function forwardWithHooks(module: Module, hooks: Hooks, given: readonly unknown[], shown: unknown[]): unknown {
   const forward = module.forward as (...args: unknown[]) => unknown;
-  const hooks = hooksOf.get(module);
-  if (hooks === undefined) return forward.apply(module, given as unknown[]);
   let args = given;
   for (const hook of hooks.forwardPre) {
     shown.push(args);

@@ -22,13 +22,9 @@ import {
   type LoadHook,
   runLoadHooks,
 } from './module-hooks.ts';
+import { findState, type ModuleState, moduleState, newState } from './module-state.ts';
 import { moduleText } from './module-text.ts';
 import { isParameter, moveInPlace, type Parameter } from './parameter.ts';
-
-/** Buffer names of a module; false: not part of the state dict. */
-const bufferNames = new WeakMap<object, Map<string, boolean>>();
-/** The last part of the path at which a module was found. */
-const localNames = new WeakMap<object, string>();
 
 export interface Module {
   (...args: Parameters<this['forward']>): ReturnType<this['forward']>;
@@ -36,12 +32,12 @@ export interface Module {
 
 /** A callable object without fields. */
 function bareModule(prototype: object): Module {
-  const self = ((...args: never[]) => callModule(self, args)) as unknown as Module;
+  const self = ((...args: never[]) => callModule(self, state, args)) as unknown as Module;
+  const state = newState(self);
   const fields = self as unknown as Fields;
   delete fields['name'];
   delete fields['length'];
   Object.setPrototypeOf(self, prototype);
-  bufferNames.set(self, new Map());
   return self;
 }
 
@@ -99,7 +95,7 @@ export class Module {
     return this.named_buffers().map(([, b]) => b);
   }
   register_buffer(name: string, tensor: Tensor | null, persistent = true): void {
-    bufferNames.get(this)!.set(name, persistent);
+    moduleState(this).buffers.set(name, persistent);
     (this as unknown as Fields)[name] = tensor;
   }
   register_parameter(name: string, parameter: Parameter | null): void {
@@ -147,7 +143,7 @@ export class Module {
   get_buffer(target: string): Tensor {
     const { module, name, value } = lookUp(this, target);
     if (value === undefined) throw new Error(`${module.constructor.name} has no attribute \`${name}\``);
-    if (!bufferNames.get(module)!.has(name)) throw new Error(`\`${name}\` is not a buffer`);
+    if (!moduleState(module).buffers.has(name)) throw new Error(`\`${name}\` is not a buffer`);
     return value as Tensor;
   }
   requires_grad_(requires_grad = true): this {
@@ -226,7 +222,7 @@ export class Module {
 
   /** A copy that shares nothing: parameters, buffers, submodules, arrays and maps; tensors held twice are held twice in the copy too. Private (`#`) fields are not copied. */
   deepcopy(): this {
-    return copyModule(this, { isModule: (x): x is Module => x instanceof Module, bare: bareModule, bufferNames }) as this;
+    return copyModule(this, { isModule: (x): x is Module => x instanceof Module, bare: bareModule }) as this;
   }
 
   /** What is between the parentheses of this module's line when it is printed. */
@@ -294,7 +290,7 @@ function lookUp(root: Module, target: string): { module: Module; name: string; v
 function stateOf(root: Module, prefix = ''): [string, Tensor][] {
   const out: [string, Tensor][] = [];
   const visit = (m: Module, path: string): void => {
-    const names = bufferNames.get(m)!;
+    const names = moduleState(m).buffers;
     for (const [name, t] of [...ownParameters(m), ...ownBuffers(m).filter(([n]) => names.get(n))]) out.push([joined(path, name), t]);
     for (const [name, child] of m.named_children()) visit(child, joined(path, name));
   };
@@ -316,7 +312,7 @@ const joined = (path: string, name: string): string => (path === '' ? name : `${
 const ownParameters = (m: Module): [string, Parameter][] => fieldsOf(m).filter((e): e is [string, Parameter] => isParameter(e[1]));
 function ownBuffers(m: Module): [string, Tensor][] {
   const fields = m as unknown as Fields;
-  return [...bufferNames.get(m)!.keys()].flatMap((name): [string, Tensor][] =>
+  return [...moduleState(m).buffers.keys()].flatMap((name): [string, Tensor][] =>
     fields[name] instanceof Tensor ? [[name, fields[name]]] : [],
   );
 }
@@ -335,14 +331,15 @@ export function clearGrad(p: Tensor, set_to_none: boolean): void {
 
 // ---- calls
 
-function callModule(self: Module, args: readonly never[]): unknown {
+function callModule(self: Module, state: ModuleState, args: readonly never[]): unknown {
   const outer = currentScope();
   const scope = outer ?? openScope(self);
-  if (outer === null && !localNames.has(self)) prepareTree(self);
-  scope.path.push(localNames.get(self) ?? self.constructor.name);
+  if (outer === null && state.localName === null) prepareTree(self);
+  scope.path.push(state.localName ?? self.constructor.name, state.path);
   let returned = false;
   try {
-    const result = forwardWithHooks(self, args, scope.shown);
+    const { hooks } = state;
+    const result = hooks === null ? self.forward(...args) : forwardWithHooks(self, hooks, args, scope.shown);
     returned = true;
     if (outer === null && !isDeferred(result)) finish(scope, [result, args, self, ...scope.shown]);
     return result;
@@ -360,7 +357,7 @@ function callModule(self: Module, args: readonly never[]): unknown {
 /** What is done once for a tree of modules: their names in paths, and quick fields. */
 function prepareTree(root: Module): void {
   for (const [path, m] of root.named_modules()) {
-    localNames.set(m, path === '' ? root.constructor.name : path.slice(path.lastIndexOf('.') + 1));
+    moduleState(m).localName = path === '' ? root.constructor.name : path.slice(path.lastIndexOf('.') + 1);
     quickenFields(m);
   }
 }
@@ -405,23 +402,32 @@ function reach(x: object, depth: number, walk: number, depthOf: Map<object, numb
   if (ArrayBuffer.isView(x)) return;
   // A list of plain numbers leads nowhere: not worth remembering.
   if (Array.isArray(x) && !x.some(isObject)) return;
-  // A module inside a module costs no depth.
-  const left = typeof x === 'function' && x instanceof Module ? containerDepth : depth;
-  if (left < 0 || (depthOf.get(x) ?? -1) >= left) return;
-  depthOf.set(x, left);
+  const state = typeof x === 'function' ? findState(x) : undefined;
+  if (state !== undefined) {
+    if (state.reached === walk) return;
+    state.reached = walk;
+    // A module inside a module costs no depth.
+    for (const name in x) {
+      const y = (x as Fields)[name];
+      if (isObject(y)) reach(y, containerDepth - 1, walk, depthOf);
+    }
+    return;
+  }
+  if (depth < 0 || (depthOf.get(x) ?? -1) >= depth) return;
+  depthOf.set(x, depth);
   if (x instanceof Map) {
     for (const [k, y] of x) {
-      if (isObject(k)) reach(k, left - 1, walk, depthOf);
-      if (isObject(y)) reach(y, left - 1, walk, depthOf);
+      if (isObject(k)) reach(k, depth - 1, walk, depthOf);
+      if (isObject(y)) reach(y, depth - 1, walk, depthOf);
     }
     return;
   }
   if (Array.isArray(x) || x instanceof Set) {
-    for (const y of x) if (isObject(y)) reach(y, left - 1, walk, depthOf);
+    for (const y of x) if (isObject(y)) reach(y, depth - 1, walk, depthOf);
     return;
   }
   for (const name in x) {
     const y = (x as Fields)[name];
-    if (isObject(y)) reach(y, left - 1, walk, depthOf);
+    if (isObject(y)) reach(y, depth - 1, walk, depthOf);
   }
 }

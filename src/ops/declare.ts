@@ -8,6 +8,7 @@ import { writingOut } from '../tensor/overlap.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { writeInto, writeOut } from '../tensor/write.ts';
 import { type Binding, type BoundArguments, bindArguments, bindingOf } from './bind.ts';
+import { Memory } from './recall.ts';
 import { parseSchema, type Schema, type SchemaFunction, type SchemaMethod } from './schema.ts';
 import { provide } from './use.ts';
 
@@ -88,6 +89,7 @@ export function callable(name: string, declaration: Declaration): (...args: unkn
   const names = resultNames(overloads[0].parsed.returns);
   const ownOut = overloads.some((o) => o.parsed.params.some((p) => p.name === 'out'));
   const final = overloads.length - 1;
+  const memory = new Memory(name);
   const dispatch = (args: readonly unknown[]): unknown => {
     for (let i = 0; i < final; i++) {
       const bound = bindArguments(name, overloads, args, i, true);
@@ -98,7 +100,7 @@ export function callable(name: string, declaration: Declaration): (...args: unkn
   const call = (...args: unknown[]): unknown => {
     const last = args[args.length - 1];
     const out = ownOut || typeof last !== 'object' || last === null || last instanceof Tensor ? null : (last as { out?: unknown }).out;
-    const result = out === null || out === undefined ? dispatch(args) : callWithOut(name, dispatch, args, out);
+    const result = out === null || out === undefined ? memory.call(args, dispatch) : callWithOut(name, dispatch, args, out);
     return names === null || !Array.isArray(result) ? result : nameResults(name, result, names);
   };
   Object.defineProperty(call, 'name', { value: name });

@@ -13,6 +13,7 @@ import { readWindow } from '../tensor/read.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { detached } from '../tensor/view-tensor.ts';
+import { spoilLesson } from '../util/lesson.ts';
 
 const mostChecked = 1 << 16;
 
@@ -55,6 +56,7 @@ export function requireInside(index: Tensor, low: number, high: number, error: (
   if (index.view_.numel === 0 || index.dtype.kind !== 'int') return;
   const { backend } = engineOf(index.device);
   if (!backend.limits.canBlock || backend.name === 'null') return;
+  spoilLesson();
   const found = firstOutside(index, low, high, except);
   if (found === null) return;
   if (found !== undefined) throw error(found);

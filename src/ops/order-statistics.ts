@@ -13,6 +13,7 @@ import * as dimsOf from '../shape/dim.ts';
 import { readWindow } from '../tensor/read.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { spoilLesson } from '../util/lesson.ts';
 import { orderable, takeAlong, withDim } from './along.ts';
 import { fullOf } from './creation.ts';
 import { declare, overload } from './declare.ts';
@@ -208,6 +209,7 @@ function quantile(
 
 /** Where the quantiles are in memory. */
 function checkRange(q: Tensor): void {
+  spoilLesson();
   if (q.storage.value.buffer === null || !q.view_.contiguous) return;
   const { array, base } = readWindow(q);
   for (let i = base; i < base + q.view_.numel; i++) {

@@ -10,6 +10,7 @@ import { engineOf } from '../tensor/devices.ts';
 import { readWindow } from '../tensor/read.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { writeInto } from '../tensor/write.ts';
+import { spoilLesson } from '../util/lesson.ts';
 import { declare, declareInplace, overload } from './declare.ts';
 import { elementwise, type Operand } from './elementwise.ts';
 import {
@@ -87,6 +88,7 @@ function checkDivisor(dtype: DType, divisor: Operand): void {
   let zero = false;
   if (!(divisor instanceof Tensor)) zero = Number(scalarValue(divisor)) === 0;
   else {
+    spoilLesson();
     const { buffer } = divisor.storage.value;
     const { backend } = engineOf(divisor.device);
     if (buffer === null || divisor.view_.numel > 1 << 16 || !divisor.view_.contiguous || divisor.storage.value.dtype !== divisor.dtype)

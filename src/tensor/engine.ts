@@ -11,6 +11,7 @@ import { type Node, positionText, type Value } from '../graph/node.ts';
 import { type Captured, capture } from '../schedule/capture.ts';
 import type { ProgramCache } from '../schedule/program.ts';
 import { flags } from '../util/flags.ts';
+import { spoilLesson } from '../util/lesson.ts';
 import { atCall, type DataCheck, decodeFault, failureOf, markFailed, nameOf, WriteLog } from './recovery.ts';
 import { forgetCandidates, isHolding, keepPlace, keepTheLiving } from './scope.ts';
 
@@ -59,6 +60,7 @@ export class Engine {
 
   /** A condition that is looked at before anything that is pending now, or comes later, is stored. The next call is the one that it is about. */
   addCheck(value: Value, error: (at: number) => Error): void {
+    spoilLesson();
     this.#checks.push({ value, error, call: null });
     this.#unnamed = true;
   }
@@ -253,6 +255,7 @@ export class Engine {
 
   /** The value in memory: flushes if it must be computed. */
   materialize(value: Value): NonNullable<Value['buffer']> {
+    spoilLesson();
     if (value.buffer === null) {
       if (value.presumedDead !== null) keepPlace(positionText(value.presumedDead));
       this.flush(value);

@@ -13,8 +13,10 @@ import { Node, type Signature, Value } from '../graph/node.ts';
 import { formalParams, formals, type Operator, traceCall } from '../graph/operator.ts';
 import * as dims from '../shape/dim.ts';
 import { elementwiseStrides, makeView, type View } from '../shape/view.ts';
+import { lesson } from '../util/lesson.ts';
 import { Trie } from '../util/trie.ts';
 import { engineOf } from './devices.ts';
+import { noteCall } from './learn.ts';
 import { refuseOverlap } from './overlap.ts';
 import { currentPlace, currentScope, noteResult, writeTarget } from './scope.ts';
 import { Storage, Tensor } from './tensor.ts';
@@ -114,7 +116,8 @@ function makeNode(signature: Signature, inputs: readonly Tensor[], options: Call
 export const prepareCall = (operator: Operator, inputs: readonly Tensor[], options: CallOptions): Node =>
   makeNode(findSignature(operator, inputs, options, 0), inputs, options);
 
-function submitCall(signature: Signature, inputs: readonly Tensor[], options: CallOptions, needs: number): Tensor[] {
+/** Records a call whose signature is known. */
+export function submitCall(signature: Signature, inputs: readonly Tensor[], options: CallOptions, needs: number): Tensor[] {
   const node = makeNode(signature, inputs, options);
   const { outs: views, visible } = signature;
   const { outs, params } = node;
@@ -132,6 +135,7 @@ function submitCall(signature: Signature, inputs: readonly Tensor[], options: Ca
     outputs[i] = out;
   }
   if (edge !== null && watched) watchResults(edge, signature, outputs);
+  if (lesson.open !== null) noteCall(signature, inputs, params, outputs, options.donors === undefined, options.hidden === true);
   if (collected !== null) collected.push(node);
   else engineOf(signature.device).submit(node);
   return outputs;

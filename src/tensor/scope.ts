@@ -36,6 +36,13 @@ let pathCount = 0;
 const mostPaths = 65536;
 let outermostCalls = 0;
 
+/** Where a module was called from last, and the path that it had there. */
+export class PathMemo {
+  from: PathCount | null = null;
+  name = '';
+  to: PathCount | null = null;
+}
+
 /** The modules being called, outermost first. */
 class ModulePath {
   readonly #call = ++outermostCalls;
@@ -48,19 +55,27 @@ class ModulePath {
     }
     this.at = paths;
   }
-  push(name: string): void {
-    this.#stack.push(this.at);
-    let next = this.at.inside.get(name);
-    if (next === undefined) {
-      next = newPath(this.at.path === '' ? name : `${this.at.path}.${name}`);
-      this.at.inside.set(name, next);
-      pathCount++;
+  push(name: string, memo: PathMemo): void {
+    const { at } = this;
+    this.#stack.push(at);
+    let next = memo.to;
+    if (next === null || memo.from !== at || memo.name !== name) {
+      next = at.inside.get(name) ?? this.#make(name);
+      memo.from = at;
+      memo.name = name;
+      memo.to = next;
     }
     if (next.call !== this.#call) {
       next.call = this.#call;
       next.made = 0;
     }
     this.at = next;
+  }
+  #make(name: string): PathCount {
+    const made = newPath(this.at.path === '' ? name : `${this.at.path}.${name}`);
+    this.at.inside.set(name, made);
+    pathCount++;
+    return made;
   }
   pop(): void {
     this.at = this.#stack.pop()!;

@@ -10,6 +10,7 @@ import { Edge, Tape, type Version } from '../autograd/tape.ts';
 import type { DType } from '../dtype/dtype.ts';
 import { Value } from '../graph/node.ts';
 import { makeView, type View } from '../shape/view.ts';
+import { spoilLesson } from '../util/lesson.ts';
 
 /** Bytes on a device; `value` is what they are now. */
 export class Storage implements Version {
@@ -107,6 +108,7 @@ export class Tensor {
 
   /** Starts (or ends) recording for a leaf. Shape and data are unchanged. */
   requires_grad_(requires_grad = true): this {
+    spoilLesson();
     if (requires_grad === this.requires_grad) return this;
     if (!requires_grad) {
       if (!this.is_leaf)
@@ -127,6 +129,7 @@ export class Tensor {
 
 /** A tensor over memory that is already there (or will be written by the caller). */
 export function tensorOf(value: Value, view: View): Tensor {
+  spoilLesson();
   return new Tensor(new Storage(value), view, 0, new Tape(null, 0, null));
 }
 

@@ -2,6 +2,8 @@
 import { modes } from '../autograd/modes.ts';
 import { Tape } from '../autograd/tape.ts';
 import { makeView, type View } from '../shape/view.ts';
+import { lesson, spoilLesson } from '../util/lesson.ts';
+import { noteView } from './learn.ts';
 import { currentScope, noteResult } from './scope.ts';
 import { Tensor } from './tensor.ts';
 
@@ -14,10 +16,12 @@ export function viewAs(self: Tensor, view: View, offset: number): Tensor {
   const tape = modes.grad || self.tape.edge === null ? self.tape : new Tape(null, 0, null);
   const out = new Tensor(self.storage, view, offset, tape, self.version);
   if (currentScope() !== null) noteResult(out);
+  if (lesson.open !== null) noteView(self, out);
   return out;
 }
 
 /** The same memory off the tape: shares version and storage. */
 export function detached(self: Tensor): Tensor {
+  spoilLesson();
   return new Tensor(self.storage, self.view_, self.offset, new Tape(null, 0, null), self.version);
 }

@@ -5,7 +5,8 @@ import { modes } from '../autograd/modes.ts';
 import { canCast, scalarTypeName } from '../dtype/promotion.ts';
 import type { Value } from '../graph/node.ts';
 import type { Operator } from '../graph/operator.ts';
-import { broadcastShapes, makeView } from '../shape/view.ts';
+import { broadcastShapes, makeView, sameShape } from '../shape/view.ts';
+import { spoilLesson } from '../util/lesson.ts';
 import { engineOf } from './devices.ts';
 import type { Engine } from './engine.ts';
 import { refuseMultiView } from './multi-view.ts';
@@ -25,6 +26,7 @@ const storeWindow: Operator<null> = {
 };
 
 function checkWritable(self: Tensor): void {
+  spoilLesson();
   if (modes.grad && self.tape.edge?.leaf) {
     if (self.is_leaf) throw new Error('a leaf Variable that requires grad is being used in an in-place operation.');
     throw new Error('a view of a leaf Variable that requires grad is being used in an in-place operation.');
@@ -128,7 +130,7 @@ export function assign(self: Tensor, value: Tensor): void {
   if (!canCast(value.dtype, self.dtype))
     throw new Error(`result type ${scalarTypeName(value.dtype)} can't be cast to the desired output type ${scalarTypeName(self.dtype)}`);
   const shape = self.view_.shape;
-  const same = value.view_ === self.view_;
+  const same = value.view_ === self.view_ || sameShape(value.view_.shape, shape);
   if (!same) {
     const common = broadcastShapes(value.view_.shape, shape);
     if (common === null || common.join() !== shape.join()) {
@@ -137,7 +139,7 @@ export function assign(self: Tensor, value: Tensor): void {
     }
   }
   let fitted = value;
-  const fits = same || (value.dtype === self.dtype && value.view_.shape.join() === shape.join());
+  const fits = same && value.dtype === self.dtype;
   const own = isWhole(self) && fits && isOwn(self, value);
   if (!own && (isWhole(self) || !fits))
     fitted = record(fit as never, [value], {

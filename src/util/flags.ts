@@ -35,6 +35,11 @@ export const flagTable = {
     env: 'MAGPIE_FLUSH',
     doc: 'when to compute: `lazy`, `eager` (after every operator), `random:SEED` (at random calls)',
   },
+  recall: {
+    type: 'string',
+    env: 'MAGPIE_RECALL',
+    doc: 'calls like an earlier one: `on` records what that one recorded, `off` asks anew each time, `check` does both and compares',
+  },
   noSymbols: {
     type: 'boolean',
     env: 'MAGPIE_NO_SYMBOLS',
@@ -103,6 +108,7 @@ type Flags = {
 export const flagDefaults: Readonly<Flags> = {
   trace: '',
   flush: 'lazy',
+  recall: 'on',
   noSymbols: false,
   pendingBytes: 256 * 2 ** 20,
   pendingNodes: 4096,
