@@ -9,6 +9,7 @@
  */
 import { modes } from '../autograd/modes.ts';
 import { DType } from '../dtype/dtype.ts';
+import type { Signature } from '../graph/node.ts';
 import type { View } from '../shape/view.ts';
 import { type CallLesson, closeLesson, openLesson, type Step } from '../tensor/learn.ts';
 import { refuseOverlap } from '../tensor/overlap.ts';
@@ -18,25 +19,32 @@ import { viewAs } from '../tensor/view-tensor.ts';
 import { flags } from '../util/flags.ts';
 import { callState, lesson } from '../util/lesson.ts';
 
-/** What an argument has to be: a tensor like it, an equal plain value, a list or an object of such. */
-type Expected = TensorKind | PlainValue | readonly Expected[] | OptionsKind;
 type PlainValue = string | number | bigint | boolean | null | undefined | DType;
-class TensorKind {
-  readonly view: View;
+const [aTensor, aPlainValue, aList, options] = [0, 1, 2, 3] as const;
+
+/** What an argument has to be: a tensor like it, an equal plain value, a list or an object of such. One class for all, so that looking is quick. */
+class Expected {
+  readonly kind: typeof aTensor | typeof aPlainValue | typeof aList | typeof options;
+  readonly view: View | null;
   readonly offset: number;
   readonly requires: boolean;
-  constructor(t: Tensor) {
-    this.view = t.view_;
-    this.offset = t.offset;
-    this.requires = t.tape.edge !== null;
-  }
-}
-class OptionsKind {
+  readonly value: PlainValue;
+  readonly items: readonly Expected[];
   readonly names: readonly string[];
-  readonly values: readonly Expected[];
-  constructor(names: readonly string[], values: readonly Expected[]) {
+  constructor(
+    kind: Expected['kind'],
+    tensor: Tensor | null,
+    value: PlainValue,
+    items: readonly Expected[] = [],
+    names: readonly string[] = [],
+  ) {
+    this.kind = kind;
+    this.view = tensor === null ? null : tensor.view_;
+    this.offset = tensor === null ? 0 : tensor.offset;
+    this.requires = tensor !== null && tensor.tape.edge !== null;
+    this.value = value;
+    this.items = items;
     this.names = names;
-    this.values = values;
   }
 }
 
@@ -47,9 +55,15 @@ interface Known {
   readonly grad: boolean;
   readonly attentionBytes: number;
   readonly steps: readonly Step[];
-  /** Slots of the results; of one that is no list: -1 - slot. */
+  /** Slots of the results; of one that is no list, its slot. */
   readonly result: number | readonly number[];
   readonly siblings: readonly Tensor['sibling'][];
+  /** A call of one step with one result: for each of its inputs the argument that it is. */
+  readonly single: {
+    readonly signature: Signature;
+    readonly srcs: readonly number[];
+    readonly params: readonly (number | bigint)[];
+  } | null;
   /** What came after it last time: the likeliest next one. */
   next: Known | null;
 }
@@ -115,6 +129,7 @@ export class Memory {
     if (slots === null) return result;
     const made = Array.isArray(result) ? (result as Tensor[]) : [result as Tensor];
     this.#known.unshift({
+      single: singleCall(kinds, noted.steps, slots),
       args: kinds,
       state: callState.id,
       grad: modes.grad,
@@ -159,20 +174,19 @@ function kindsOf(values: readonly unknown[], given: Tensor[]): Expected[] | null
     if (value instanceof Tensor) {
       if (value.inference) return null;
       given.push(value);
-      out.push(new TensorKind(value));
+      out.push(new Expected(aTensor, value, null));
     } else if (Array.isArray(value)) {
       const items = kindsOf(value, given);
       if (items === null) return null;
-      out.push(items);
+      out.push(new Expected(aList, null, null, items));
     } else if (typeof value === 'object' && value !== null && !(value instanceof DType)) {
       const prototype = Object.getPrototypeOf(value);
       if (prototype !== Object.prototype && prototype !== null) return null;
-      const names = Object.keys(value);
       const items = kindsOf(Object.values(value), given);
       if (items === null) return null;
-      out.push(new OptionsKind(names, items));
+      out.push(new Expected(options, null, null, items, Object.keys(value)));
     } else if (typeof value === 'function' || typeof value === 'symbol') return null;
-    else out.push(value as PlainValue);
+    else out.push(new Expected(aPlainValue, null, value as PlainValue));
   }
   return out;
 }
@@ -186,44 +200,62 @@ function fitAll(expected: readonly Expected[], values: readonly unknown[]): bool
   for (let i = 0; i < expected.length; i++) {
     const e = expected[i];
     const value = values[i];
-    if (e instanceof TensorKind) {
+    if (e.kind === aTensor) {
       if (typeof value !== 'object' || value === null) return false;
       const t = value as Tensor;
       if (t.view_ !== e.view || t.offset !== e.offset || (t.tape.edge !== null) !== e.requires || t.inference) return false;
-    } else if (typeof e !== 'object' || e === null || e instanceof DType) {
-      if (!Object.is(e, value)) return false;
-    } else if (e instanceof OptionsKind) {
-      if (!fitsOptions(e, value)) return false;
-    } else if (!Array.isArray(value) || !fitAll(e, value)) return false;
+    } else if (e.kind === aPlainValue) {
+      if (value !== e.value || (value === 0 && !Object.is(value, e.value))) return false;
+    } else if (e.kind === aList) {
+      if (!Array.isArray(value) || !fitAll(e.items, value)) return false;
+    } else if (!fitsOptions(e, value)) return false;
   }
   return true;
 }
-function fitsOptions({ names, values }: OptionsKind, value: unknown): boolean {
+function fitsOptions({ names, items }: Expected, value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const options = value as Record<string, unknown>;
-  let count = 0;
   const given: unknown[] = [];
-  for (const name in options) {
-    if (names[count] !== name) return false;
-    count++;
-    given.push(options[name]);
+  for (const name in value) {
+    if (names[given.length] !== name) return false;
+    given.push((value as Record<string, unknown>)[name]);
   }
-  return count === names.length && fitAll(values, given);
+  return given.length === names.length && fitAll(items, given);
+}
+
+/** Most calls record one call of some of their arguments. */
+function singleCall(args: readonly Expected[], steps: readonly Step[], result: number | readonly number[]): Known['single'] {
+  const [step] = steps;
+  if (steps.length > 1 || step.kind !== 'call' || step.hidden || typeof result !== 'number' || step.signature.visible !== 1) return null;
+  const places = args.flatMap((e, i) => (e.kind === aTensor ? [i] : []));
+  if (args.some((e) => e.items.length > 0) || result !== places.length) return null;
+  return { signature: step.signature, srcs: step.srcs.map((slot) => places[slot]), params: step.params };
 }
 
 function gather(values: readonly unknown[], expected: readonly Expected[], into: Tensor[]): void {
   for (let i = 0; i < expected.length; i++) {
     const e = expected[i];
-    if (e instanceof TensorKind) into.push(values[i] as Tensor);
-    else if (Array.isArray(e)) gather(values[i] as unknown[], e, into);
-    else if (e instanceof OptionsKind) gather(Object.values(values[i] as object), e.values, into);
+    if (e.kind === aTensor) into.push(values[i] as Tensor);
+    else if (e.kind === aList) gather(values[i] as unknown[], e.items, into);
+    else if (e.kind === options) gather(Object.values(values[i] as object), e.items, into);
   }
 }
 
 function redo(known: Known, args: readonly unknown[]): unknown {
+  const { single } = known;
+  if (single === null) return redoSteps(known, args);
+  const { signature, srcs, params } = single;
+  const inputs = new Array<Tensor>(srcs.length);
+  for (let i = 0; i < srcs.length; i++) inputs[i] = args[srcs[i]] as Tensor;
+  return call(signature, inputs, params, false)[0];
+}
+function call(signature: Signature, inputs: readonly Tensor[], params: readonly (number | bigint)[], hidden: boolean): Tensor[] {
+  if (signature.operator.layout === 'elementwise') refuseOverlap(inputs);
+  // A list of its own: calls that share one count as having the same numbers by necessity (`schedule/capture.ts`).
+  return submitCall(signature, inputs, params.length === 0 ? params : params.slice(), null, hidden);
+}
+function redoSteps({ args: expected, steps, result, siblings }: Known, args: readonly unknown[]): unknown {
   const slots: Tensor[] = [];
-  gather(args, known.args, slots);
-  const { steps, result, siblings } = known;
+  gather(args, expected, slots);
   for (let i = 0; i < steps.length; i++) {
     const step = steps[i];
     if (step.kind === 'view') {
@@ -234,10 +266,7 @@ function redo(known: Known, args: readonly unknown[]): unknown {
     const { signature, srcs, params, hidden } = step;
     const inputs = new Array<Tensor>(srcs.length);
     for (let k = 0; k < srcs.length; k++) inputs[k] = slots[srcs[k]];
-    if (signature.operator.layout === 'elementwise') refuseOverlap(inputs);
-    // A list of its own: calls that share one count as having the same numbers by necessity (`schedule/capture.ts`).
-    const own = params.length === 0 ? params : params.slice();
-    const outs = submitCall(signature, inputs, { params: own, hidden }, signature.edge.mask);
+    const outs = call(signature, inputs, params, hidden);
     for (let k = 0; k < outs.length; k++) slots.push(outs[k]);
   }
   if (typeof result === 'number') return slots[result];
@@ -248,6 +277,7 @@ function redo(known: Known, args: readonly unknown[]): unknown {
   }
   return out;
 }
+
 /** The slots of what a call returned; null if the call cannot be done again from its steps alone. */
 function resultSlots(result: unknown, { steps, slots, tapes, spoiled }: CallLesson, given: number): number | number[] | null {
   if (spoiled || steps.length === 0 || steps.length > mostSteps) return null;

@@ -2,6 +2,7 @@
  * Capture: a list of pending nodes as a key and numbers, so that the same step is found again without looking at any of its parts.
  */
 import type { Node, Value } from '../graph/node.ts';
+import type { Followed } from './follow.ts';
 import type { NumberLayout } from './symbols.ts';
 
 export interface Captured {
@@ -19,6 +20,8 @@ export interface Captured {
   readonly scalars: readonly (number | bigint)[];
   /** For each single call (`graph/sequence.ts`) the slot of its first number among `scalars`. */
   readonly firstScalar: readonly number[];
+  /** Of calls that came as they had come before: how that went (`follow.ts`). */
+  readonly followed: Followed | null;
 }
 
 let keyScratch = new Int32Array(4096);
@@ -130,11 +133,12 @@ export function capture(nodes: readonly Node[], wanted: (v: Value) => boolean, d
     donors,
     scalars,
     firstScalar,
+    followed: null,
   };
 }
 
 /** The external whose memory a result may take over: what it replaces, also by way of results in between that are never stored. */
-function donorOf(out: Value, wanted: (v: Value) => boolean): Value | null {
+export function donorOf(out: Value, wanted: (v: Value) => boolean): Value | null {
   const replaced = (v: Value): Value | null => v.node!.donors?.[v.index] ?? null;
   let from = replaced(out);
   while (from !== null && from.mark > 0 && !wanted(from)) from = replaced(from);

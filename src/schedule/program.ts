@@ -18,6 +18,7 @@ import { assemble } from './assemble.ts';
 import { type Captured, numberLayout } from './capture.ts';
 import { lowerComplex } from './complex.ts';
 import { describeChange, describeGraph, describeKernels } from './describe.ts';
+import { Frames } from './follow.ts';
 import type { ProgramPlan } from './plan.ts';
 import { shareEqual } from './share.ts';
 import { bind, constantPattern, generalize, type Pattern } from './symbols.ts';
@@ -56,7 +57,15 @@ export class ProgramCache {
     this.backend = backend;
   }
 
+  readonly frames: Frames = new Frames();
+
   find(captured: Captured): { program: Program; symbols: Int32Array } {
+    if (captured.followed !== null) return captured.followed;
+    const found = this.#look(captured);
+    this.frames.keep(captured, found.program, found.symbols);
+    return found;
+  }
+  #look(captured: Captured): { program: Program; symbols: Int32Array } {
     const entry = this.#entry(captured);
     for (const program of entry.programs) {
       const symbols = bind(program.pattern, captured.numbers);

@@ -26,6 +26,8 @@ export interface Pattern {
   readonly readAt: readonly number[];
   /** Positions whose dim is neither constant nor a bare symbol read there: checked at each run. */
   readonly checked: readonly number[];
+  /** Those of them that depend on symbols. */
+  readonly derived: readonly number[];
   /** All numbers, where none varies. */
   readonly constant?: Int32Array;
 }
@@ -51,10 +53,23 @@ export function bind(pattern: Pattern, numbers: ArrayLike<number>): Int32Array |
   return values;
 }
 
+/** The same for numbers that fitted before, of which those at `changed` have become others. */
+export function bindChanged(pattern: Pattern, numbers: ArrayLike<number>, changed: readonly number[]): Int32Array | null {
+  if (pattern.constant !== undefined) return null;
+  for (let i = 0; i < changed.length; i++) if (typeof pattern.dims[changed[i]] === 'number') return null;
+  const values = new Int32Array(pattern.symbols);
+  for (let i = 0; i < pattern.symbols; i++) {
+    values[i] = numbers[pattern.readAt[i]];
+    if (values[i] < 2) return null;
+  }
+  for (const at of pattern.derived) if (dims.evaluate(pattern.dims[at], values) !== numbers[at]) return null;
+  return values;
+}
+
 /** The pattern in which nothing varies. */
 export function constantPattern(numbers: ArrayLike<number>): Pattern {
   const all = Array.from(numbers);
-  return { dims: all, symbols: 0, readAt: [], checked: all.map((_, i) => i), constant: Int32Array.from(all) };
+  return { dims: all, symbols: 0, readAt: [], checked: all.map((_, i) => i), derived: [], constant: Int32Array.from(all) };
 }
 
 /** A pattern that fits two sightings, or null where a 0 or 1 differs. `affine: false` makes every differing free number a symbol of its own. */
@@ -110,5 +125,6 @@ export function generalize(a: ArrayLike<number>, b: ArrayLike<number>, layout: r
   }
   if (!settle('free')) return null;
   const plain = new Set(readAt);
-  return { dims: out, symbols: readAt.length, readAt, checked: [...out.keys()].filter((i) => !plain.has(i)) };
+  const checked = [...out.keys()].filter((i) => !plain.has(i));
+  return { dims: out, symbols: readAt.length, readAt, checked, derived: checked.filter((i) => typeof out[i] !== 'number') };
 }

@@ -246,11 +246,9 @@ export class Engine {
     return this.#collect(roots, asked);
   }
   #capture(nodes: readonly Node[], asked: Value | null): Captured {
-    return capture(
-      nodes,
-      (v) => v.buffer === null && this.#wanted(v, asked),
-      (v) => !v.visible && v.savedBy === 0,
-    );
+    const wanted = (v: Value): boolean => v.buffer === null && this.#wanted(v, asked);
+    const donatable = (v: Value): boolean => !v.visible && v.savedBy === 0;
+    return this.programs.frames.follow(nodes, wanted, donatable) ?? capture(nodes, wanted, donatable);
   }
 
   /** The value in memory: flushes if it must be computed. */

@@ -97,15 +97,19 @@ export function record(operator: Operator, inputs: readonly Tensor[], options: C
   // A call with more inputs than bits wants all gradients or none.
   if (recording) for (let i = 0; i < inputs.length; i++) if (inputs[i].tape.edge !== null) needs |= inputs.length > 30 ? -1 : 1 << i;
   const signature = findSignature(operator, inputs, options, needs);
-  return submitCall(signature, inputs, options, needs);
+  return submitCall(signature, inputs, options.params ?? none, options.donors ?? null, options.hidden === true);
 }
 
-function makeNode(signature: Signature, inputs: readonly Tensor[], options: CallOptions): Node {
+function makeNode(
+  signature: Signature,
+  inputs: readonly Tensor[],
+  params: readonly (number | bigint)[],
+  donors: readonly Tensor[] | null,
+): Node {
   const n = inputs.length;
   const srcs = new Array<Value>(n);
   for (let i = 0; i < n; i++) srcs[i] = inputs[i].storage.value;
-  const place = currentScope() === null ? '' : currentPlace();
-  const node = new Node(signature, srcs, offsetsOf(inputs), options.params ?? none, donorsOf(options.donors), place);
+  const node = new Node(signature, srcs, offsetsOf(inputs), params, donorsOf(donors), currentPlace());
   const { outs: views, device } = signature;
   const { outs } = node;
   for (let i = 0; i < views.length; i++) outs[i] = new Value(node, i, views[i].dtype, views[i].numel, device);
@@ -114,28 +118,34 @@ function makeNode(signature: Signature, inputs: readonly Tensor[], options: Call
 
 /** A call without gradients that is not submitted yet, and whose results no tensor holds yet. */
 export const prepareCall = (operator: Operator, inputs: readonly Tensor[], options: CallOptions): Node =>
-  makeNode(findSignature(operator, inputs, options, 0), inputs, options);
+  makeNode(findSignature(operator, inputs, options, 0), inputs, options.params ?? none, options.donors ?? null);
 
 /** Records a call whose signature is known. */
-export function submitCall(signature: Signature, inputs: readonly Tensor[], options: CallOptions, needs: number): Tensor[] {
-  const node = makeNode(signature, inputs, options);
+export function submitCall(
+  signature: Signature,
+  inputs: readonly Tensor[],
+  params: readonly (number | bigint)[],
+  donors: readonly Tensor[] | null,
+  hidden: boolean,
+): Tensor[] {
+  const node = makeNode(signature, inputs, params, donors);
   const { outs: views, visible } = signature;
-  const { outs, params } = node;
+  const { outs } = node;
   const inModule = currentScope() !== null;
-  const hidden = options.hidden === true || writeTarget() !== null;
-  const edge = needs !== 0 && signature.wrt.length > 0 ? makeEdge(signature, node, inputs, params) : null;
-  const { tracked, watched } = signature.edge;
+  const unseen = hidden || writeTarget() !== null;
+  const { tracked, watched, mask } = signature.edge;
+  const edge = mask !== 0 && signature.wrt.length > 0 ? makeEdge(signature, node, inputs, params) : null;
   const outputs = new Array<Tensor>(visible);
   for (let i = 0; i < visible; i++) {
     const view = views[i];
     const tape = edge !== null && tracked[i] ? new Tape(edge, i, view) : new Tape(null, 0, null);
     const out = new Tensor(new Storage(outs[i]), view, 0, tape);
-    if (hidden) outs[i].visible = false;
+    if (unseen) outs[i].visible = false;
     else if (inModule) noteResult(out);
     outputs[i] = out;
   }
   if (edge !== null && watched) watchResults(edge, signature, outputs);
-  if (lesson.open !== null) noteCall(signature, inputs, params, outputs, options.donors === undefined, options.hidden === true);
+  if (lesson.open !== null) noteCall(signature, inputs, params, outputs, donors === null, hidden);
   if (collected !== null) collected.push(node);
   else engineOf(signature.device).submit(node);
   return outputs;
@@ -199,8 +209,8 @@ function watchResults(edge: Edge, signature: Signature, outputs: readonly Tensor
   }
 }
 
-function donorsOf(given: readonly Tensor[] | undefined): readonly Value[] | null {
-  if (given !== undefined) return given.map((t) => t.storage.value);
+function donorsOf(given: readonly Tensor[] | null): readonly Value[] | null {
+  if (given !== null) return given.map((t) => t.storage.value);
   const target = writeTarget();
   return target === null ? null : [target.storage.value];
 }
