@@ -63,8 +63,8 @@ export class ProgramArguments {
   /** Word and offset in the arena: temporaries and workspaces, for the symbols at hand. */
   #arenaUses: Uses = { words: [], offsets: [] };
   #layout: ArenaLayout | null = null;
-  /** Products whose plan depends on symbols. */
-  readonly #symbolicMatmuls: readonly number[];
+  /** Products whose plan depends on symbols, those together whose plans are always equal: the layers of a model have the same. */
+  readonly #symbolicMatmuls: readonly (readonly number[])[];
   #arenaAddress = -1;
   #arenaBytes = 0;
   #symbols: number[] | null = null;
@@ -111,7 +111,7 @@ export class ProgramArguments {
     this.firstWord = firstWord;
     this.bytes = Math.max(1, word) * 8;
     this.#scalars = new Array<undefined>(this.#scalarWords.length).fill(undefined);
-    this.#symbolicMatmuls = plan.steps.flatMap((step, i) => (step.kind === 'matmul' && isSymbolic(step) ? [i] : []));
+    this.#symbolicMatmuls = alikeMatmuls(plan);
   }
 
   /** Where a temporary lies in the arena, for the symbols at hand. */
@@ -155,22 +155,43 @@ export class ProgramArguments {
     const layout = this.#arena.layout(symbols);
     let moved = first || layout !== this.#layout;
     this.#layout = layout;
-    const replan = (i: number): void => {
+    /** Plans anew; true if the addresses stay. */
+    const replan = (i: number): boolean => {
       const block = this.#planMatmul(steps[i] as MatmulStep, symbols);
       const before = this.matmuls[i];
       this.matmuls[i] = block;
       // Between two plans that have the same addresses only numbers differ.
       const same = !first && before !== undefined && sameAddresses(before, block);
       if (!same) moved = true;
-      const at = this.firstWord[i];
-      for (let k = 0; k < block.words.length; k++)
-        if (!same || block.words[k] !== before.words[k]) this.#writeInteger(at + k, block.words[k]);
+      this.#writeWords(i, block.words, same ? before.words : null);
+      return same;
     };
-    const planned = first ? steps.keys() : this.#symbolicMatmuls;
-    for (const i of planned) if (steps[i].kind === 'matmul') replan(i);
+    if (first) {
+      for (let i = 0; i < steps.length; i++) if (steps[i].kind === 'matmul') replan(i);
+    } else
+      for (const alike of this.#symbolicMatmuls) {
+        const [one, ...others] = alike;
+        const before = this.matmuls[one]!;
+        const same = replan(one);
+        const block = this.matmuls[one]!;
+        for (const i of others) {
+          const own = this.matmuls[i]!;
+          if (same && own.words === before.words) {
+            this.#writeWords(i, block.words, before.words);
+            this.matmuls[i] = { ...block, addresses: own.addresses };
+          } else if (replan(i)) this.matmuls[i] = { ...this.matmuls[i]!, words: block.words };
+        }
+      }
     if (moved) this.#placeAll(layout);
     for (const { word, slot, type } of this.#symbolWords) this.#write(word, type, symbols[slot]);
     this.#symbols = Array.from(symbols);
+  }
+
+  /** The numbers of a product's block, as far as they differ from those that stand there. */
+  #writeWords(step: number, words: readonly number[], known: readonly number[] | null): void {
+    if (words === known) return;
+    const at = this.firstWord[step];
+    for (let k = 0; k < words.length; k++) if (known === null || words[k] !== known[k]) this.#writeInteger(at + k, words[k]);
   }
 
   /** Lists the words that hold addresses; all are written at the next binding. */
@@ -285,9 +306,22 @@ function push(uses: Uses, word: number, offset: number): void {
   uses.offsets.push(offset);
 }
 
-function isSymbolic(step: MatmulStep): boolean {
-  const operands = [step.a, step.b, step.c].flatMap((o) => [...o.batch, o.row, o.column, o.offset]);
-  return ![...step.batch, step.m, step.n, step.k, ...operands].every(dims.isNumber);
+/** Products with symbols, grouped by all that their plans depend on; one whose operands lie at symbolic offsets stands alone. */
+function alikeMatmuls({ steps }: ProgramPlan): number[][] {
+  const groups = new Map<string, number[]>();
+  steps.forEach((step, i) => {
+    if (step.kind !== 'matmul') return;
+    const operands = [step.a, step.b, step.c];
+    const numbers = [...step.batch, step.m, step.n, step.k, ...operands.flatMap((o) => [...o.batch, o.row, o.column])];
+    const offsets = operands.map((o) => o.offset);
+    if ([...numbers, ...offsets].every(dims.isNumber)) return;
+    const dtypes = operands.map((o) => o.dtype.name).join();
+    const key = offsets.every(dims.isNumber) && step.blocks === undefined ? `${dtypes} ${numbers.map(dims.keyOf).join()}` : `alone ${i}`;
+    const known = groups.get(key);
+    if (known === undefined) groups.set(key, [i]);
+    else known.push(i);
+  });
+  return [...groups.values()];
 }
 
 function sameAddresses(a: MatmulBlock, b: MatmulBlock): boolean {
