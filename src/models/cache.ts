@@ -6,8 +6,12 @@
  */
 import { no_grad } from '../autograd/modes.ts';
 import type { DType } from '../dtype/dtype.ts';
+import type { Operator } from '../graph/operator.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { torchFunctions } from '../ops/methods.ts';
+import { makeView, type View } from '../shape/view.ts';
+import { viewAs } from '../tensor/view-tensor.ts';
+import { writeCall } from '../tensor/write.ts';
 
 export interface KVCacheOptions {
   readonly layers: number;
@@ -21,18 +25,43 @@ export interface KVCacheOptions {
   readonly device: string;
 }
 
+/** Both writes of a layer in one call of the graph: memory of keys and of values as rows, then what is new. dims: strides and offset of the window. */
+const writeOperator: Operator = {
+  name: 'kv_cache_write',
+  body: ([keys, values, key, value], { dims }) => {
+    const [strides, offset] = [dims.slice(0, -1), dims[dims.length - 1]];
+    return [keys.store(key.cast(keys.dtype), strides, offset), values.store(value.cast(values.dtype), strides, offset)];
+  },
+};
+
+/** Where the tokens of a call lie: the same in every layer. */
+interface Window {
+  readonly position: number;
+  readonly count: number;
+  readonly first: number;
+  /** Strides and offset of what is written. */
+  readonly dims: readonly number[];
+  /** What is read, and where it begins. */
+  readonly read: View;
+  readonly offset: number;
+}
+
 export class KVCache {
   /** `[batch, heads, length, head_dim]`, one a layer. */
   readonly keys: readonly Tensor[];
   readonly values: readonly Tensor[];
   readonly batch: number;
   readonly length: number;
+  /** The same memory as rows. */
+  readonly #rows: readonly { readonly keys: Tensor; readonly values: Tensor }[];
+  #window: Window | null = null;
 
   constructor({ layers, batch, heads, length, head_dim, dtype, device }: KVCacheOptions) {
     // Zeros, not empty memory: a masked slot still meets a weight of zero, and 0 * NaN is NaN.
     const make = (): Tensor => torchFunctions.zeros([batch, heads, length, head_dim], { dtype, device });
     this.keys = Array.from({ length: layers }, make);
     this.values = Array.from({ length: layers }, make);
+    this.#rows = this.keys.map((keys, layer) => ({ keys: keys.view(-1) as Tensor, values: this.values[layer].view(-1) as Tensor }));
     this.batch = batch;
     this.length = length;
   }
@@ -47,12 +76,26 @@ export class KVCache {
     if (end > this.length) throw new RangeError(`KVCache has room for ${this.length} tokens, got tokens ${position} to ${end - 1}`);
     if (key.size(0) !== this.batch) throw new RangeError(`KVCache was made for a batch of ${this.batch}, got ${key.size(0)}`);
     const [keys, values] = [this.keys[layer], this.values[layer]];
-    no_grad(() => {
-      keys.narrow(2, position, count).copy_(key);
-      values.narrow(2, position, count).copy_(value);
-    });
-    const start = firstVisible(position, window);
-    return [keys.narrow(2, start, end - start), values.narrow(2, start, end - start)];
+    for (const given of [key, value]) {
+      const [, heads, , width] = given.view_.shape;
+      if (given.ndim !== 4 || heads !== keys.view_.shape[1] || width !== keys.view_.shape[3])
+        throw new RangeError(
+          `KVCache holds ${keys.view_.shape[1]} heads of ${keys.view_.shape[3]}, got a shape of [${given.view_.shape.join(', ')}]`,
+        );
+    }
+    const rows = this.#rows[layer];
+    const { dims, read, offset } = this.#windowOf(position, count, firstVisible(position, window));
+    no_grad(() => writeCall(writeOperator as never, [rows.keys, rows.values, key, value], { dims, donors: [rows.keys, rows.values] }));
+    return [viewAs(keys, read, offset) as Tensor, viewAs(values, read, offset) as Tensor];
+  }
+
+  #windowOf(position: number, count: number, first: number): Window {
+    const known = this.#window;
+    if (known !== null && known.position === position && known.count === count && known.first === first) return known;
+    const { shape, strides, dtype, device } = this.keys[0].view_;
+    const read = makeView(dtype, device, [shape[0], shape[1], position + count - first, shape[3]], strides);
+    this.#window = { position, count, first, dims: [...strides, position * strides[2]], read, offset: first * strides[2] };
+    return this.#window;
   }
 }
 

@@ -54,7 +54,7 @@ class LlamaAttention extends Module {
 
   override forward(x: Tensor, { cache, position, rotation, visible }: Place): Tensor {
     const { num_attention_heads, num_key_value_heads, head_dim, windows, attention_dropout } = this.config;
-    const [batch, length] = x.shape as [number, number, number];
+    const [batch, length] = x.view_.shape;
     const window = windows[this.layer];
     const groups = num_attention_heads / num_key_value_heads;
     // The queries of one token that share a head of keys are so many rows for that head: keys and values need not be repeated, nothing transposed.
@@ -68,9 +68,11 @@ class LlamaAttention extends Module {
     const k = rotate(this.k_norm === null ? k0 : this.k_norm(k0), rotation);
     const [keys, values] = cache === null ? [k, v] : cache.update(this.layer, k, v, position, window);
     const { mask, is_causal } = visible.get(window)!;
-    const attended = functional.scaled_dot_product_attention(q, keys, values, mask, this.training ? attention_dropout : 0, is_causal, {
-      enable_gqa: !one && groups > 1,
-    });
+    const dropout = this.training ? attention_dropout : 0;
+    const attended =
+      one || groups === 1
+        ? functional.scaled_dot_product_attention(q, keys, values, mask, dropout, is_causal)
+        : functional.scaled_dot_product_attention(q, keys, values, mask, dropout, is_causal, { enable_gqa: true });
     return this.o_proj((one ? attended : attended.transpose(1, 2)).reshape(batch, length, num_attention_heads * head_dim));
   }
 }

@@ -1,5 +1,5 @@
 /** Linear maps: https://docs.pytorch.org/docs/stable/nn.html#linear-layers */
-import type { Tensor } from '../ops/methods.ts';
+import { Tensor } from '../ops/methods.ts';
 import { bindConstructor, type ConstructorArguments } from './arguments.ts';
 import { bindForward } from './forward.ts';
 import { functional } from './functional.ts';
@@ -49,11 +49,8 @@ export class Linear extends Module {
     if (this.bias !== null) uniform_(this.bias, -bound, bound);
   }
   override forward(input: Tensor | { readonly input: Tensor }): Tensor {
-    return functional.linear(
-      'input' in input ? bindForward<{ input: Tensor }>(['input'], {}, [input]).input : input,
-      this.weight,
-      this.bias,
-    );
+    const x = input instanceof Tensor ? input : bindForward<{ input: Tensor }>(['input'], {}, [input]).input;
+    return functional.linear(x, this.weight, this.bias);
   }
   override extra_repr(): string {
     return `in_features=${this.in_features}, out_features=${this.out_features}, bias=${pythonBool(this.bias !== null)}`;

@@ -84,7 +84,7 @@ export class RMSNorm extends Module {
     if (this.weight !== null) ones_(this.weight);
   }
   override forward(x: Tensor): Tensor {
-    return functional.rms_norm(x, [...this.normalized_shape], this.weight, this.eps);
+    return functional.rms_norm(x, this.normalized_shape as number[], this.weight, this.eps);
   }
   override extra_repr(): string {
     const eps = this.eps === null ? 'None' : pythonFloat(this.eps);
