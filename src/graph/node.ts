@@ -83,10 +83,10 @@ export interface GradientCall {
 
 /** Where in the modules a value was made: the n-th result at a module path. */
 export interface Position {
-  readonly path: string;
-  readonly n: number;
+  readonly place: { readonly path: string } | null;
+  readonly placeCount: number;
 }
-export const positionText = ({ path, n }: Position): string => `${path}#${n}`;
+export const positionText = ({ place, placeCount }: Position): string => `${place?.path ?? ''}#${placeCount}`;
 
 export class Value {
   readonly node: Node | null;

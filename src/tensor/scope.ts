@@ -45,7 +45,7 @@ export class PathMemo {
 
 /** The modules being called, outermost first. */
 class ModulePath {
-  readonly #call = ++outermostCalls;
+  readonly call: number = ++outermostCalls;
   readonly #stack: PathCount[] = [];
   at: PathCount;
   constructor() {
@@ -65,8 +65,8 @@ class ModulePath {
       memo.name = name;
       memo.to = next;
     }
-    if (next.call !== this.#call) {
-      next.call = this.#call;
+    if (next.call !== this.call) {
+      next.call = this.call;
       next.made = 0;
     }
     this.at = next;
@@ -83,11 +83,8 @@ class ModulePath {
 }
 
 export interface ModuleScope {
-  /** Tensors made since the outermost call began, with their positions. */
+  /** Tensors with memory of their own made since the outermost call began; of a young module their views too. */
   readonly made: Tensor[];
-  /** Of each of them where it was made. */
-  readonly madeAt: { readonly path: string }[];
-  readonly madeAs: number[];
   readonly path: ModulePath;
   /** What hooks have been given: they may have kept it. */
   readonly shown: unknown[];
@@ -102,7 +99,7 @@ export const currentScope = (): ModuleScope | null => current;
 export function openScope(root?: object): ModuleScope {
   const calls = root === undefined ? youngCalls + 1 : (callsOf.get(root) ?? 0) + 1;
   if (root !== undefined && calls <= youngCalls) callsOf.set(root, calls);
-  current = { made: [], madeAt: [], madeAs: [], path: new ModulePath(), shown: [], young: calls <= youngCalls };
+  current = { made: [], path: new ModulePath(), shown: [], young: calls <= youngCalls };
   return current;
 }
 export function closeScope(): void {
@@ -115,10 +112,16 @@ export const currentPlace = (): string => (current === null ? '' : current.path.
 /** Notes a result made inside a module's forward. */
 export function noteResult(tensor: Tensor): void {
   if (current === null) return;
-  const { at } = current.path;
+  const { at, call } = current.path;
+  const { storage } = tensor;
+  storage.madeIn = call;
+  storage.place = at;
+  storage.placeCount = at.made++;
   current.made.push(tensor);
-  current.madeAt.push(at);
-  current.madeAs.push(at.made++);
+}
+/** Notes a view made inside a module's forward: while the module is young it may be the only handle on its memory. */
+export function noteViewMade(tensor: Tensor): void {
+  if (current?.young && tensor.storage.madeIn === current.path.call) current.made.push(tensor);
 }
 
 /** Handles on presumed-dead values of a young module: whether they are alive is asked at the flush that would drop them. */
@@ -157,16 +160,15 @@ export const newWalk = (): number => ++walks;
 
 /** At the return of the outermost module: what was made inside and is not in reach (its storage's `reached` is not `walk`) is presumed dead. */
 export function presumeDead(scope: ModuleScope, walk: number): void {
-  const { made, madeAt, madeAs } = scope;
+  const { made } = scope;
   for (let i = 0; i < made.length; i++) {
-    const tensor = made[i];
-    if (tensor.storage.reached === walk) continue;
-    const position = { path: madeAt[i].path, n: madeAs[i] };
-    if (kept.size > 0 && kept.has(positionText(position))) continue;
-    const value: Value = tensor.storage.value;
+    const { storage } = made[i];
+    if (storage.reached === walk) continue;
+    if (kept.size > 0 && kept.has(positionText(storage))) continue;
+    const { value } = storage;
     if (value.buffer !== null || value.kept) continue;
-    value.presumedDead = position;
-    if (scope.young) candidates.push({ handle: new WeakRef(tensor), value, position });
+    value.presumedDead = storage;
+    if (scope.young) candidates.push({ handle: new WeakRef(made[i]), value, position: storage });
   }
 }
 

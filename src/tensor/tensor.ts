@@ -8,18 +8,20 @@
 import { modes } from '../autograd/modes.ts';
 import { Edge, Tape, type Version } from '../autograd/tape.ts';
 import type { DType } from '../dtype/dtype.ts';
-import { Value } from '../graph/node.ts';
+import { type Position, Value } from '../graph/node.ts';
 import { makeView, type View } from '../shape/view.ts';
 import { spoilLesson } from '../util/lesson.ts';
 
 /** Bytes on a device; `value` is what they are now. */
-export class Storage implements Version {
+export class Storage implements Version, Position {
   value: Value;
   count = 0;
-  /** A typed array that shares this memory is out: it is overwritten in place, and calls that touch it flush. */
-  pinned = false;
   /** Scratch: the number of the last module call at whose return it was in reach (`scope.ts`). */
   reached = 0;
+  /** The outermost module call during which it was made (0: none), the module path, and as the how manieth there. */
+  madeIn = 0;
+  place: Position['place'] = null;
+  placeCount = 0;
   constructor(value: Value) {
     this.value = value;
     value.visible = true;

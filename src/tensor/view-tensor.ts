@@ -4,7 +4,7 @@ import { Tape } from '../autograd/tape.ts';
 import { makeView, type View } from '../shape/view.ts';
 import { lesson, spoilLesson } from '../util/lesson.ts';
 import { noteView } from './learn.ts';
-import { currentScope, noteResult } from './scope.ts';
+import { currentScope, noteViewMade } from './scope.ts';
 import { Tensor } from './tensor.ts';
 
 /** A view with this shape and these strides, from the tensor's own first element on by `offset` elements. */
@@ -15,7 +15,7 @@ export function viewOf(self: Tensor, shape: readonly number[], strides: readonly
 export function viewAs(self: Tensor, view: View, offset: number): Tensor {
   const tape = modes.grad || self.tape.edge === null ? self.tape : new Tape(null, 0, null);
   const out = new Tensor(self.storage, view, offset, tape, self.version);
-  if (currentScope() !== null) noteResult(out);
+  if (currentScope() !== null) noteViewMade(out);
   if (lesson.open !== null) noteView(self, out);
   return out;
 }
