@@ -97,7 +97,7 @@ export function provideOperators(provided: BackwardOperators): void {
 /** Number of the last backward. */
 let walks = 0;
 /** Stands for what has been dealt with. */
-const done: Arrivals = { edge: new Edge({ name: '', outputs: [] }), walk: 0, outer: null, grads: [], targets: [], several: null };
+const done: Arrivals = { edge: Edge.of({ name: '', outputs: [] }), walk: 0, outer: null, grads: [], targets: [], several: null };
 
 /**
  * Edges that gradients of `roots` may reach, newest first: an order in which every edge comes after all that use it. Nothing behind `stops`.

@@ -38,7 +38,7 @@ export function checkpoint<A extends readonly unknown[], R extends Result>(
   if (!modes.grad || modes.inference) return fn(...args);
   const preserve = options.preserve_rng_state ?? true;
   const state = preserve ? defaultGenerator.get_state() : null;
-  const begin = new Edge({ name: 'CheckpointStart', outputs: [] }).sequence;
+  const begin = Edge.of({ name: 'CheckpointStart', outputs: [] }).sequence;
   const scope = currentScope() === null ? openScope() : null;
   let result: R;
   try {
@@ -58,7 +58,7 @@ export function checkpoint<A extends readonly unknown[], R extends Result>(
     recorded.map((t) => t.tape.edge!),
     begin,
   );
-  const edge = new Edge({
+  const edge = Edge.of({
     name: 'CheckpointFunctionBackward',
     targets,
     outputs: recorded.map((t) => t.view_),

@@ -113,7 +113,7 @@ function applyFunction(cls: FunctionClass, args: readonly unknown[]): unknown {
   if (!modes.grad || modes.inference || !needs.includes(true)) return output;
   const { dirty, constants, materialize } = FunctionContext.finish(ctx);
   const name = `${cls.name}Backward`;
-  const edge = new Edge({
+  const edge = Edge.of({
     name,
     targets: args.map((a): EdgeTarget | null => {
       if (!(a instanceof Tensor) || a.tape.edge === null) return null;

@@ -7,7 +7,7 @@ function ownEdge(t: Tensor): Edge {
   const { edge, output, base } = t.tape;
   if (edge === null) throw new Error("cannot register a hook on a tensor that doesn't require gradient");
   if (t.view_ === base && t.offset === 0) return edge;
-  const alias = new Edge({
+  const alias = Edge.of({
     name: 'AliasBackward0',
     targets: [{ edge, output, base: base!, view: t.view_, offset: t.offset }],
     outputs: [t.view_],

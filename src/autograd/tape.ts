@@ -74,6 +74,7 @@ function callSite(): string {
 }
 
 let nextSequence = 1;
+const none: readonly never[] = [];
 
 export class Edge {
   readonly sequence: number = nextSequence++;
@@ -98,24 +99,35 @@ export class Edge {
   /** Call stack of the forward call, in anomaly mode. */
   readonly origin: string | null = anomaly.enabled ? callSite() : null;
 
-  constructor(fields: {
-    name: string;
-    signature?: Signature;
-    targets?: readonly (EdgeTarget | null)[];
-    outputs: readonly View[];
-    params?: readonly (number | bigint)[];
-    saved?: SavedValue[];
-    leaf?: Tensor;
-    custom?: (grads: readonly (Tensor | null)[]) => readonly (Tensor | null)[];
-  }) {
-    this.name = fields.name;
-    this.signature = fields.signature ?? null;
-    this.targets = fields.targets ?? [];
-    this.outputs = fields.outputs;
-    this.params = fields.params ?? [];
-    this.saved = fields.saved ?? [];
-    this.leaf = fields.leaf ?? null;
-    this.custom = fields.custom ?? null;
+  constructor(
+    name: string,
+    outputs: readonly View[],
+    signature: Signature | null = null,
+    targets: readonly (EdgeTarget | null)[] = none,
+    params: readonly (number | bigint)[] = none,
+    saved: SavedValue[] | null = [],
+    leaf: Tensor | null = null,
+    custom: Edge['custom'] = null,
+  ) {
+    this.name = name;
+    this.signature = signature;
+    this.targets = targets;
+    this.outputs = outputs;
+    this.params = params;
+    this.saved = saved;
+    this.leaf = leaf;
+    this.custom = custom;
+  }
+  /** An edge of none of the recorded calls. */
+  static of(fields: {
+    readonly name: string;
+    readonly outputs: readonly View[];
+    readonly targets?: readonly (EdgeTarget | null)[];
+    readonly leaf?: Tensor;
+    readonly custom?: Edge['custom'];
+  }): Edge {
+    const { name, outputs, targets = none, leaf = null, custom = null } = fields;
+    return new Edge(name, outputs, null, targets, none, [], leaf, custom);
   }
 
   /** Lets go of what was saved; a second backward through it raises. */

@@ -132,7 +132,7 @@ function throughEdge(tensors: readonly Tensor[], pass: (grads: Gradients) => Gra
   const out = new Map<Tensor, Tensor>();
   const taped = tensors.filter((t) => t.requires_grad);
   if (taped.length === 0) return out;
-  const edge = new Edge({
+  const edge = Edge.of({
     name: 'BackwardHookFunctionBackward',
     targets: taped.map((t) => targetOf(t)),
     outputs: taped.map((t) => t.view_),

@@ -243,14 +243,7 @@ function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], p
     }
   }
   for (let i = 0; i < saved.length; i++) saved[i].value.savedBy++;
-  return new Edge({
-    name,
-    signature,
-    targets,
-    outputs: signature.outs,
-    params,
-    saved,
-  });
+  return new Edge(name, signature.outs, signature, targets, params, saved);
 }
 
 /** `log_softmax` -> `LogSoftmaxBackward0`, as PyTorch names its autograd nodes. */

@@ -124,7 +124,7 @@ export class Tensor {
       throw new Error('only Tensors of floating point and complex dtype can require gradients');
     if (this.inference && !modes.inference)
       throw new Error('Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.');
-    this.tape = new Tape(new Edge({ name: 'AccumulateGrad', outputs: [this.view_], leaf: this as Tensor }), 0, this.view_);
+    this.tape = new Tape(Edge.of({ name: 'AccumulateGrad', outputs: [this.view_], leaf: this as Tensor }), 0, this.view_);
     return this;
   }
 }
