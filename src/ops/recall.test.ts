@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import torch, { nn, type Tensor } from '../index.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { flags } from '../util/flags.ts';
+import { type Lesson, lesson } from '../util/lesson.ts';
 
 const defaults = { ...flags };
 afterEach(() => {
@@ -73,6 +74,17 @@ test('draws are draws each time', () => {
   expect(new Set(drawn).size).toBe(3);
   torch.manual_seed(3);
   expect([1, 2, 3].map(() => String(nn.functional.dropout(x, 0.5).tolist()))).toEqual(drawn);
+});
+
+test('a number drawn during a call spoils the lesson, wherever it goes', () => {
+  const noted: Lesson = { steps: [], spoiled: false };
+  lesson.open = noted;
+  try {
+    torch.default_generator.engine.next64();
+  } finally {
+    lesson.open = null;
+  }
+  expect(noted.spoiled).toBe(true);
 });
 
 test('errors are thrown again', () => {

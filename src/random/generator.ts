@@ -4,7 +4,6 @@
  * `get_state()` has PyTorch's layout of 5,056 bytes, so states can be exchanged with it (`torch.get_rng_state()`).
  * The streams that are drawn from it are in `cpu-streams.ts`. Counter-based generators of other devices are not here.
  */
-import { spoilLesson } from '../util/lesson.ts';
 import { Mt19937 } from './mt19937.ts';
 
 /** The seed of a fresh `torch.Generator()`. */
@@ -99,7 +98,6 @@ export class Generator {
 
   /** A generator at the same position, independent from here on: a lazy draw captures this. */
   clone_state(): Generator {
-    spoilLesson();
     const copy = new Generator(this.device);
     copy.engine.setState(this.engine.getState());
     copy.nextNormal = this.nextNormal;

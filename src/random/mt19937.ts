@@ -4,6 +4,7 @@
  * `left` and `next` are kept as PyTorch keeps them, because they are part of `get_rng_state()`: a state is twisted when `left`
  * falls to zero, and a freshly seeded engine twists at the first draw. A 64-bit draw is two 32-bit draws, high word first.
  */
+import { spoilLesson } from '../util/lesson.ts';
 
 const N = 624;
 const M = 397;
@@ -57,6 +58,8 @@ export class Mt19937 {
 
   /** The next 32 bits, as an unsigned number. */
   next32(): number {
+    // Whoever draws has to draw each time: a number may become a parameter of a call.
+    spoilLesson();
     if (--this.#left === 0) this.#twist();
     let y = this.#words[this.#next++]!;
     y ^= y >>> 11;
