@@ -8,7 +8,7 @@
  */
 import type { Buffer } from '../graph/node.ts';
 import type { ComputeType } from '../kernel/scalar.ts';
-import type { MatmulStep, ProgramPlan } from '../schedule/plan.ts';
+import type { HostStep, MatmulStep, ProgramPlan, Step } from '../schedule/plan.ts';
 import * as dims from '../shape/dim.ts';
 import { Arena, type ArenaLayout } from './arena.ts';
 import type { TrackedBuffer } from './tracked-memory.ts';
@@ -27,6 +27,18 @@ export interface MatmulBlock {
   readonly addresses: readonly AddressWord[];
   readonly workspaceBytes: number;
 }
+
+/** Library functions for which a device has kernels of its own: how many words one takes (0: it has none) and its block, as a product's. */
+export interface LibraryBlocks {
+  words(step: HostStep): number;
+  plan(step: HostStep, symbols: ArrayLike<number>): MatmulBlock;
+}
+const noLibrary: LibraryBlocks = {
+  words: () => 0,
+  plan: () => {
+    throw new Error('internal: no kernel for a library function');
+  },
+};
 
 interface ParamWord {
   readonly word: number;
@@ -53,7 +65,7 @@ class SlotWords {
 export class ProgramArguments {
   readonly #plan: ProgramPlan;
   readonly #arena: Arena;
-  readonly #planMatmul: (step: MatmulStep, symbols: ArrayLike<number>) => MatmulBlock;
+  readonly #planBlock: (step: Step, symbols: ArrayLike<number>) => MatmulBlock;
   readonly #externals: SlotWords[] = [];
   readonly #outputs: SlotWords[] = [];
   /** Word and program buffer of kernels' temporaries. */
@@ -63,8 +75,9 @@ export class ProgramArguments {
   /** Word and offset in the arena: temporaries and workspaces, for the symbols at hand. */
   #arenaUses: Uses = { words: [], offsets: [] };
   #layout: ArenaLayout | null = null;
-  /** Products whose plan depends on symbols. */
-  readonly #symbolicMatmuls: readonly number[];
+  /** Steps that have a block, and those of them whose plan depends on symbols. */
+  readonly #blocks: readonly number[];
+  readonly #symbolicBlocks: readonly number[];
   #arenaAddress = -1;
   #arenaBytes = 0;
   #symbols: number[] | null = null;
@@ -77,13 +90,19 @@ export class ProgramArguments {
   /** First word of each step's block. */
   readonly firstWord: readonly number[];
   readonly bytes: number;
-  /** The products' blocks for the symbols at hand, by step. */
+  /** The blocks of products and library functions for the symbols at hand, by step. */
   readonly matmuls: (MatmulBlock | undefined)[] = [];
 
-  constructor(plan: ProgramPlan, matmulWords: number, planMatmul: (step: MatmulStep, symbols: ArrayLike<number>) => MatmulBlock) {
+  constructor(
+    plan: ProgramPlan,
+    matmulWords: number,
+    planMatmul: (step: MatmulStep, symbols: ArrayLike<number>) => MatmulBlock,
+    library: LibraryBlocks = noLibrary,
+  ) {
     this.#plan = plan;
     this.#arena = new Arena(plan);
-    this.#planMatmul = planMatmul;
+    this.#planBlock = (step, symbols) =>
+      step.kind === 'host' ? library.plan(step, symbols) : planMatmul(step as MatmulStep, symbols);
     for (const b of plan.buffers) {
       if (b.kind === 'external') this.#externals[b.slot] ??= new SlotWords();
       if (b.kind === 'output') this.#outputs[b.slot] ??= new SlotWords();
@@ -94,7 +113,10 @@ export class ProgramArguments {
       // A cache line of its own for each block.
       word = Math.ceil(word / 8) * 8;
       firstWord.push(word);
-      if (step.kind === 'host') continue;
+      if (step.kind === 'host') {
+        word += library.words(step);
+        continue;
+      }
       if (step.kind === 'matmul') {
         word += matmulWords;
         continue;
@@ -111,7 +133,9 @@ export class ProgramArguments {
     this.firstWord = firstWord;
     this.bytes = Math.max(1, word) * 8;
     this.#scalars = new Array<undefined>(this.#scalarWords.length).fill(undefined);
-    this.#symbolicMatmuls = plan.steps.flatMap((step, i) => (step.kind === 'matmul' && isSymbolic(step) ? [i] : []));
+    const hasBlock = (step: Step): boolean => step.kind === 'matmul' || (step.kind === 'host' && library.words(step) > 0);
+    this.#blocks = [...plan.steps.keys()].filter((i) => hasBlock(plan.steps[i]));
+    this.#symbolicBlocks = this.#blocks.filter((i) => isSymbolic(plan.steps[i]));
   }
 
   /** Where a temporary lies in the arena, for the symbols at hand. */
@@ -156,7 +180,7 @@ export class ProgramArguments {
     let moved = first || layout !== this.#layout;
     this.#layout = layout;
     const replan = (i: number): void => {
-      const block = this.#planMatmul(steps[i] as MatmulStep, symbols);
+      const block = this.#planBlock(steps[i], symbols);
       const before = this.matmuls[i];
       this.matmuls[i] = block;
       // Between two plans that have the same addresses only numbers differ.
@@ -166,8 +190,7 @@ export class ProgramArguments {
       for (let k = 0; k < block.words.length; k++)
         if (!same || block.words[k] !== before.words[k]) this.#writeInteger(at + k, block.words[k]);
     };
-    const planned = first ? steps.keys() : this.#symbolicMatmuls;
-    for (const i of planned) if (steps[i].kind === 'matmul') replan(i);
+    for (const i of first ? this.#blocks : this.#symbolicBlocks) replan(i);
     if (moved) this.#placeAll(layout);
     for (const { word, slot, type } of this.#symbolWords) this.#write(word, type, symbols[slot]);
     this.#symbols = Array.from(symbols);
@@ -285,7 +308,10 @@ function push(uses: Uses, word: number, offset: number): void {
   uses.offsets.push(offset);
 }
 
-function isSymbolic(step: MatmulStep): boolean {
+function isSymbolic(step: Step): boolean {
+  if (step.kind === 'kernel') return false;
+  if (step.kind === 'host')
+    return ![...step.inputs, ...step.outputs].flatMap((o) => [...o.shape, ...o.strides, o.offset]).every(dims.isNumber);
   const operands = [step.a, step.b, step.c].flatMap((o) => [...o.batch, o.row, o.column, o.offset]);
   return ![...step.batch, step.m, step.n, step.k, ...operands].every(dims.isNumber);
 }
