@@ -1,5 +1,5 @@
 /**
- * Strips types of src/ and conformance/ into `.carry/build` and packs what the device machine needs beside it: `node bench/cuda-build.mjs`.
+ * Strips types of src/, conformance/, test/ and bench/ into `.carry/build` and packs what the device machine needs beside it: `node bench/cuda-build.mjs`.
  *
  * `.carry` (ignored by git) is what travels: the build, koffi, this Node (`node.xz`), the records (`conformance`), model checkpoints (`models`).
  */
@@ -19,7 +19,7 @@ const { options } = ts.parseJsonConfigFileContent(
   root,
 );
 const compilerOptions = { ...options, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, sourceMap: false };
-for (const folder of ['src', 'conformance', 'test'])
+for (const folder of ['src', 'conformance', 'test', 'bench'])
   for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !/\.ts$/.test(entry.name) || /\.(test|d)\.ts$/.test(entry.name)) continue;
     const source = join(entry.parentPath ?? entry.path, entry.name);

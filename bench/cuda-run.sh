@@ -1,5 +1,5 @@
 # Everything that is run on the device machine, in one call: `bash bench/cuda-run.sh PARTS` with `.carry` carried (bench/cuda-build.mjs makes it).
-# PARTS, in order: proof, conformance, flush, check, train. Reports go to $OUT.
+# PARTS, in order: proof, runtime, conformance, flush, check, pack, time, suite (SUITE: its options). Reports go to $OUT.
 set -u
 root=$PWD
 export PYTHONUNBUFFERED=1
@@ -28,6 +28,7 @@ for part in $1; do
       ;;
     check) timeout 200 /tmp/node bench/cuda-check.mjs $build/src same,one,train 2>&1 | tee "$OUT/check.txt" ;;
     pack) tar c -C /tmp/cache cuda | xz -T0 -6 | split -b 15M - "$OUT/cubins.tar.xz." ;;
+    suite) timeout 560 /tmp/node --expose-gc $build/bench/main.js --suite cuda --json "$OUT/suite.json" ${SUITE:-} 2>&1 | tee "$OUT/suite.txt" ;;
     time) timeout 200 /tmp/node bench/cuda-check.mjs $build/src time 2>&1 | tee "$OUT/time.txt" ;;
   esac
   echo "== $part: $(($(date +%s) - begin)) s"

@@ -4,26 +4,43 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import { cudaSuite, formatCudaSuite } from './cuda-suite.ts';
 import { formatComparison } from './harness.ts';
 import { formatHostTimes, hostSuite } from './host-suite.ts';
 import { startSuite } from './start-suite.ts';
 
 const command = new Command('npm run bench --')
   .description('Measures this library against rivals, in alternating rounds.')
-  .addOption(new Option('--suite <name>', 'what to measure').choices(['start', 'host']).default('start'))
+  .addOption(new Option('--suite <name>', 'what to measure').choices(['start', 'host', 'cuda']).default('start'))
   .option('--seconds <n>', 'how long each rival trains in a round', Number, 20)
   .option('--rounds <n>', 'alternating rounds (host: rounds of 20 steps)', Number)
   .option('--threads <n>', 'threads of every rival (default: the cores of this machine)', Number)
   .addOption(new Option('--isa <name>', 'force every rival to one instruction set').choices(['avx2', 'avx512']))
   .option('--json <file>', 'write the result there')
+  .option('--works <names>', 'cuda: which workloads, separated by commas', 'bert,gpt2,llama,llama-long')
+  .option('--folder <path>', 'cuda: where weights go, 5 GB', '/tmp/magpie-cuda-suite')
+  .option('--python <path>', 'cuda: the Python that has PyTorch', 'python3')
+  .option('--device <name>', 'cuda: compute on another device (with --size tiny: a test of the suite)', 'cuda')
+  .addOption(new Option('--size <name>', 'cuda: tiny shapes for a test').choices(['full', 'tiny']).default('full'))
+  .option('--effort <n>', "cuda: PyTorch's best is found among 0 nothing, 1 reduce-overhead, 2 max-autotune too", Number, 1)
+  .option('--reuse', "cuda: take the rival's weights and times of the last run", false)
+  .option('--profile', 'cuda: the longest kernels of each workload', false)
   .parse();
 const options = command.opts<{
-  suite: 'start' | 'host';
+  suite: 'start' | 'host' | 'cuda';
   seconds: number;
   rounds?: number;
   threads?: number;
   isa?: 'avx2' | 'avx512';
   json?: string;
+  works: string;
+  folder: string;
+  python: string;
+  device: string;
+  size: 'full' | 'tiny';
+  effort: number;
+  reuse: boolean;
+  profile: boolean;
 }>();
 if (![options.seconds, options.rounds ?? 1, options.threads ?? 1].every((value) => value > 0))
   command.error('error: numbers greater than 0 are needed');
@@ -36,6 +53,13 @@ if (options.suite === 'host') {
   const times = hostSuite(options.rounds ?? 60);
   console.log(formatHostTimes(times));
   save(times);
+} else if (options.suite === 'cuda') {
+  const { folder, python, device, size, effort, reuse, profile } = options;
+  const works = options.works.split(',');
+  const root = process.cwd();
+  const result = cudaSuite({ root, folder, python, works, device, size, effort, reuse, profile, log: (line) => console.log(line) });
+  console.log(`\n${formatCudaSuite(result)}`);
+  save(result);
 } else {
   const { comparison, details } = await startSuite({
     seconds: options.seconds,

@@ -6,9 +6,10 @@
  * with those of the last run and writes the words of what changed: with fixed weights and a fixed arena that is a handful.
  * Only when a symbol changes are sizes evaluated again (`specialize`). What words mean is for the device to say; nothing runs here.
  */
+import { DType } from '../dtype/dtype.ts';
 import type { Buffer } from '../graph/node.ts';
 import type { ComputeType } from '../kernel/scalar.ts';
-import type { MatmulStep, ProgramPlan } from '../schedule/plan.ts';
+import type { HostStep, MatmulStep, ProgramPlan, Step } from '../schedule/plan.ts';
 import * as dims from '../shape/dim.ts';
 import { Arena, type ArenaLayout } from './arena.ts';
 import type { TrackedBuffer } from './tracked-memory.ts';
@@ -27,6 +28,18 @@ export interface MatmulBlock {
   readonly addresses: readonly AddressWord[];
   readonly workspaceBytes: number;
 }
+
+/** Library functions for which a device has kernels of its own: how many words one takes (0: it has none) and its block, as a product's. */
+export interface LibraryBlocks {
+  words(step: HostStep): number;
+  plan(step: HostStep, symbols: ArrayLike<number>): MatmulBlock;
+}
+const noLibrary: LibraryBlocks = {
+  words: () => 0,
+  plan: () => {
+    throw new Error('internal: no kernel for a library function');
+  },
+};
 
 interface ParamWord {
   readonly word: number;
@@ -53,7 +66,7 @@ class SlotWords {
 export class ProgramArguments {
   readonly #plan: ProgramPlan;
   readonly #arena: Arena;
-  readonly #planMatmul: (step: MatmulStep, symbols: ArrayLike<number>) => MatmulBlock;
+  readonly #planBlock: (step: Step, symbols: ArrayLike<number>) => MatmulBlock;
   readonly #externals: SlotWords[] = [];
   readonly #outputs: SlotWords[] = [];
   /** Word and program buffer of kernels' temporaries. */
@@ -63,8 +76,10 @@ export class ProgramArguments {
   /** Word and offset in the arena: temporaries and workspaces, for the symbols at hand. */
   #arenaUses: Uses = { words: [], offsets: [] };
   #layout: ArenaLayout | null = null;
-  /** Products whose plan depends on symbols, those together whose plans are always equal: the layers of a model have the same. */
-  readonly #symbolicMatmuls: readonly (readonly number[])[];
+  /** Steps that have a block. */
+  readonly #blocks: readonly number[];
+  /** Those whose plan depends on symbols, together if their plans are always equal: the layers of a model have the same products. */
+  readonly #symbolicBlocks: readonly (readonly number[])[];
   #arenaAddress = -1;
   #arenaBytes = 0;
   #symbols: number[] | null = null;
@@ -77,13 +92,18 @@ export class ProgramArguments {
   /** First word of each step's block. */
   readonly firstWord: readonly number[];
   readonly bytes: number;
-  /** The products' blocks for the symbols at hand, by step. */
+  /** The blocks of products and library functions for the symbols at hand, by step. */
   readonly matmuls: (MatmulBlock | undefined)[] = [];
 
-  constructor(plan: ProgramPlan, matmulWords: number, planMatmul: (step: MatmulStep, symbols: ArrayLike<number>) => MatmulBlock) {
+  constructor(
+    plan: ProgramPlan,
+    matmulWords: number,
+    planMatmul: (step: MatmulStep, symbols: ArrayLike<number>) => MatmulBlock,
+    library: LibraryBlocks = noLibrary,
+  ) {
     this.#plan = plan;
     this.#arena = new Arena(plan);
-    this.#planMatmul = planMatmul;
+    this.#planBlock = (step, symbols) => (step.kind === 'host' ? library.plan(step, symbols) : planMatmul(step as MatmulStep, symbols));
     for (const b of plan.buffers) {
       if (b.kind === 'external') this.#externals[b.slot] ??= new SlotWords();
       if (b.kind === 'output') this.#outputs[b.slot] ??= new SlotWords();
@@ -94,7 +114,10 @@ export class ProgramArguments {
       // A cache line of its own for each block.
       word = Math.ceil(word / 8) * 8;
       firstWord.push(word);
-      if (step.kind === 'host') continue;
+      if (step.kind === 'host') {
+        word += library.words(step);
+        continue;
+      }
       if (step.kind === 'matmul') {
         word += matmulWords;
         continue;
@@ -111,7 +134,12 @@ export class ProgramArguments {
     this.firstWord = firstWord;
     this.bytes = Math.max(1, word) * 8;
     this.#scalars = new Array<undefined>(this.#scalarWords.length).fill(undefined);
-    this.#symbolicMatmuls = alikeMatmuls(plan);
+    const hasBlock = (step: Step): boolean => step.kind === 'matmul' || (step.kind === 'host' && library.words(step) > 0);
+    this.#blocks = [...plan.steps.keys()].filter((i) => hasBlock(plan.steps[i]));
+    this.#symbolicBlocks = alikeBlocks(
+      plan,
+      this.#blocks.filter((i) => isSymbolic(plan.steps[i])),
+    );
   }
 
   /** Where a temporary lies in the arena, for the symbols at hand. */
@@ -157,7 +185,7 @@ export class ProgramArguments {
     this.#layout = layout;
     /** Plans anew; true if the addresses stay. */
     const replan = (i: number): boolean => {
-      const block = this.#planMatmul(steps[i] as MatmulStep, symbols);
+      const block = this.#planBlock(steps[i], symbols);
       const before = this.matmuls[i];
       this.matmuls[i] = block;
       // Between two plans that have the same addresses only numbers differ.
@@ -166,11 +194,9 @@ export class ProgramArguments {
       this.#writeWords(i, block.words, same ? before.words : null);
       return same;
     };
-    if (first) {
-      for (let i = 0; i < steps.length; i++) if (steps[i].kind === 'matmul') replan(i);
-    } else
-      for (const alike of this.#symbolicMatmuls) {
-        const [one, ...others] = alike;
+    if (first) for (const i of this.#blocks) replan(i);
+    else
+      for (const [one, ...others] of this.#symbolicBlocks) {
         const before = this.matmuls[one]!;
         const same = replan(one);
         const block = this.matmuls[one]!;
@@ -306,22 +332,32 @@ function push(uses: Uses, word: number, offset: number): void {
   uses.offsets.push(offset);
 }
 
-/** Products with symbols, grouped by all that their plans depend on; one whose operands lie at symbolic offsets stands alone. */
-function alikeMatmuls({ steps }: ProgramPlan): number[][] {
+/** Steps with symbols, grouped by all that their plans depend on; one that is no product, or whose operands lie at symbolic offsets, stands alone. */
+function alikeBlocks({ steps }: ProgramPlan, symbolic: readonly number[]): number[][] {
   const groups = new Map<string, number[]>();
-  steps.forEach((step, i) => {
-    if (step.kind !== 'matmul') return;
-    const operands = [step.a, step.b, step.c];
-    const numbers = [...step.batch, step.m, step.n, step.k, ...operands.flatMap((o) => [...o.batch, o.row, o.column])];
-    const offsets = operands.map((o) => o.offset);
-    if ([...numbers, ...offsets].every(dims.isNumber)) return;
-    const dtypes = operands.map((o) => o.dtype.name).join();
-    const key = offsets.every(dims.isNumber) && step.blocks === undefined ? `${dtypes} ${numbers.map(dims.keyOf).join()}` : `alone ${i}`;
+  for (const i of symbolic) {
+    const step = steps[i];
+    const plain = step.kind === 'matmul' && [step.a, step.b, step.c].every((o) => dims.isNumber(o.offset));
+    const key = plain ? JSON.stringify(step, planPart) : `alone ${i}`;
     const known = groups.get(key);
     if (known === undefined) groups.set(key, [i]);
     else known.push(i);
-  });
+  }
   return [...groups.values()];
+}
+/** What a product's plan does not depend on is left out. */
+function planPart(name: string, value: unknown): unknown {
+  if (name === 'buffer' || name === 'place' || name === 'offset') return undefined;
+  if (value instanceof dims.SymbolicDim) return value.key;
+  return value instanceof DType ? value.name : value;
+}
+
+function isSymbolic(step: Step): boolean {
+  if (step.kind === 'kernel') return false;
+  if (step.kind === 'host')
+    return ![...step.inputs, ...step.outputs].flatMap((o) => [...o.shape, ...o.strides, o.offset]).every(dims.isNumber);
+  const operands = [step.a, step.b, step.c].flatMap((o) => [...o.batch, o.row, o.column, o.offset]);
+  return ![...step.batch, step.m, step.n, step.k, ...operands].every(dims.isNumber);
 }
 
 function sameAddresses(a: MatmulBlock, b: MatmulBlock): boolean {

@@ -12,6 +12,8 @@ export interface DeviceLimits {
   /** Threads or compute units, for choosing how finely work is cut. */
   readonly parallelism: number;
   readonly canBlock: boolean;
+  /** Library functions (graph/library.ts) for which it has kernels of its own, by name. Operators choose by it which form of a body to record. */
+  readonly kernels?: ReadonlySet<string>;
 }
 
 /** What a run needs beside its plan: addresses, sizes and numbers of this time. */

@@ -1,13 +1,19 @@
 /**
  * Dropout: https://docs.pytorch.org/docs/stable/nn.functional.html#dropout-functions
  *
- * Masks come from the CPU generator's stream at the call, whatever the device, so the same seed drops what PyTorch drops.
+ * Masks come from the CPU generator's stream at the call, whatever the device, so the same seed drops what PyTorch drops. Large ones on a card
+ * do not: drawing millions of numbers on the host and copying them up would take far longer than the rest of a step. There one number of the
+ * stream is the key of a counter-based generator that is part of the program (`counterMask`); PyTorch too has numbers of their own on a card.
  */
 import { makeArray, viewBytes } from '../dtype/codec.ts';
-import { bool, type DType, getDefaultDtype } from '../dtype/dtype.ts';
+import { bool, type DType, getDefaultDtype, int64 } from '../dtype/dtype.ts';
 import { scalarTypeName } from '../dtype/promotion.ts';
+import type { Operator } from '../graph/operator.ts';
+import { iota, type Prim } from '../graph/prim.ts';
 import { bernoulli } from '../random/cpu-streams.ts';
 import { defaultGenerator } from '../random/generator.ts';
+import * as dimsOf from '../shape/dim.ts';
+import { constantsBy, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { writeInto } from '../tensor/write.ts';
 import { castTo } from './conversion.ts';
@@ -20,8 +26,35 @@ import { use } from './use.ts';
 const page = (name: string): string => `https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.${name}.html`;
 const float = (value: number): ReturnType<typeof scalar> => scalar(value, getDefaultDtype());
 
+/** Elements from which a card draws its own numbers. */
+const leastOnCard = 2 ** 16;
+const counterConstants = constantsBy('counterMask', (dtype: DType) => dtype);
+/**
+ * Squares (B. Widynski, arXiv:2004.06278): four rounds of a middle square of the element's position times the key, 32 bits a position. A key is
+ * any odd number here, drawn from the generator.
+ */
+const counterMask: Operator<DType> = {
+  name: 'dropout_mask',
+  paramTypes: () => [int64, int64],
+  body: (_, { constants: dtype, dims, params: [key, threshold] }) => {
+    const spin = (x: Prim): Prim => x.scalar('ushr', 32).scalar('or', x.scalar('shl', 32));
+    const y = iota([dimsOf.productOf(dims)], 0).add(1).mul(key);
+    const z = y.add(key);
+    const first = spin(y.mul(y).add(y));
+    const second = spin(first.mul(first).add(z));
+    const third = spin(second.mul(second).add(y));
+    const drawn = third.mul(third).add(z).scalar('ushr', 32);
+    return [drawn.lt(threshold).cast(dtype).reshape(dims)];
+  },
+};
+
 /** Ones with probability `keep`, else zeros. */
 export function drawMask(shape: readonly number[], dtype: DType, keep: number, device: string): Tensor {
+  if (device.startsWith('cuda') && shape.reduce((n, d) => n * d, 1) >= leastOnCard) {
+    const key = BigInt.asIntN(64, defaultGenerator.engine.next64() | 1n);
+    const params = [key, BigInt(Math.round(keep * 2 ** 32))];
+    return record(counterMask as never, [], { constants: counterConstants(dtype), dims: shape, params, device })[0];
+  }
   const array = makeArray(
     dtype,
     shape.reduce((n, d) => n * d, 1),

@@ -83,6 +83,7 @@ export class Mt19937 {
 
   /** Throws away `count` 32-bit draws. */
   skip(count: number): void {
+    spoilLesson();
     let rest = count;
     while (rest >= this.#left) {
       rest -= this.#left;
