@@ -38,7 +38,9 @@ const counterMask: Operator<DType> = {
   paramTypes: () => [int64, int64],
   body: (_, { constants: dtype, dims, params: [key, threshold] }) => {
     const spin = (x: Prim): Prim => x.scalar('ushr', 32).scalar('or', x.scalar('shl', 32));
-    const y = iota([dimsOf.productOf(dims)], 0).add(1).mul(key);
+    const y = iota([dimsOf.productOf(dims)], 0)
+      .add(1)
+      .mul(key);
     const z = y.add(key);
     const first = spin(y.mul(y).add(y));
     const second = spin(first.mul(first).add(z));

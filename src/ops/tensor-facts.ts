@@ -3,7 +3,7 @@
 import { truthy } from '../dtype/codec.ts';
 import type { DType } from '../dtype/dtype.ts';
 import { canCast, resultType, scalarTypeName } from '../dtype/promotion.ts';
-import { makeView } from '../shape/view.ts';
+import { makeView, sameView } from '../shape/view.ts';
 import { item } from '../tensor/read.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { detached } from '../tensor/view-tensor.ts';
@@ -22,7 +22,7 @@ export function result_type(a: Tensor | ScalarArgument, b: Tensor | ScalarArgume
 /** `torch.can_cast`: may a result of this dtype be written into that one? https://docs.pytorch.org/docs/stable/generated/torch.can_cast.html */
 export const can_cast = (from_: DType, to: DType): boolean => canCast(from_, to);
 
-const overlapping = (a: Tensor, b: Tensor): boolean => a.storage === b.storage && a.view_ === b.view_ && a.offset === b.offset;
+const overlapping = (a: Tensor, b: Tensor): boolean => a.storage === b.storage && sameView(a.view_, b.view_) && a.offset === b.offset;
 
 /** The diagonal of all dims, filled; `wrap` goes on below in a tall matrix. */
 function fillDiagonal(x: Tensor, value: ScalarArgument, wrap: boolean): Tensor {

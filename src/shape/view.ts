@@ -1,6 +1,6 @@
 /**
  * View: how a tensor's elements lie in its storage. Dtype, device, shape and strides (in elements); the offset is kept apart, because it is
- * a parameter of programs and not part of a signature. Views are interned: equal views are the same object, so `id` can stand in cache keys.
+ * a parameter of programs and not part of a signature. Views are interned: equal views are mostly the same object, so `id` can stand in cache keys.
  */
 import type { DType } from '../dtype/dtype.ts';
 
@@ -48,6 +48,12 @@ class Level {
 }
 const interned = new Map<string, Level>();
 let nextId = 1;
+/**
+ * How many views are kept interned. A decoded token has views of its own, which nobody asks for again: beyond this many all are forgotten, and
+ * those that are in use are made once more. Equal views of different times are then two objects, which costs look-ups and nothing else.
+ */
+const mostInterned = 1 << 15;
+let internedCount = 0;
 
 /** The one View with these fields. Strides default to row-major. */
 export function makeView(dtype: DType, device: string, shape: readonly number[], strides?: readonly number[]): View {
@@ -59,8 +65,14 @@ export function makeView(dtype: DType, device: string, shape: readonly number[],
   }
   level = level.at(dtype.id).at(shape.length);
   for (let i = 0; i < shape.length; i++) level = level.at(shape[i]).at(laid[i]);
-  level.view ??= new View(nextId++, dtype, device, Object.freeze([...shape]), Object.freeze([...laid]));
-  return level.view;
+  if (level.view !== null) return level.view;
+  const view = new View(nextId++, dtype, device, Object.freeze([...shape]), Object.freeze([...laid]));
+  level.view = view;
+  if (++internedCount > mostInterned) {
+    interned.clear();
+    internedCount = 0;
+  }
+  return view;
 }
 
 export function numelOf(shape: readonly number[]): number {
@@ -215,3 +227,7 @@ export function sameShape(a: readonly number[], b: readonly number[]): boolean {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
+
+/** The same layout of the same dtype on the same device. */
+export const sameView = (a: View, b: View): boolean =>
+  a === b || (a.dtype === b.dtype && a.device === b.device && sameShape(a.shape, b.shape) && sameShape(a.strides, b.strides));

@@ -1,4 +1,5 @@
 /** Memory that an element-wise call would read and write in different places: PyTorch refuses it, where it can tell by the memory's extent. */
+import { sameView } from '../shape/view.ts';
 import { writeTarget } from './scope.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -11,7 +12,7 @@ function isDense(t: Tensor): boolean {
 
 /** True if the two share some memory but are not the same window of it; windows with gaps are taken for apart, as in PyTorch. */
 export function overlapPartly(a: Tensor, b: Tensor): boolean {
-  if (a === b || a.storage !== b.storage || (a.view_ === b.view_ && a.offset === b.offset)) return false;
+  if (a === b || a.storage !== b.storage || (sameView(a.view_, b.view_) && a.offset === b.offset)) return false;
   if (a.view_.numel === 0 || b.view_.numel === 0 || !isDense(a) || !isDense(b)) return false;
   const [from, other] = [a.offset * a.dtype.itemsize, b.offset * b.dtype.itemsize];
   const [to, otherTo] = [from + a.view_.numel * a.dtype.itemsize, other + b.view_.numel * b.dtype.itemsize];

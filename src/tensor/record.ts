@@ -69,7 +69,9 @@ export function noOffsets(n: number): readonly number[] {
   return zeros[n];
 }
 /** Signatures by the numbers that make them up: constants, needs, device, counts, views of the inputs, dims. */
-const signatures = new WeakMap<Operator, { readonly all: Trie<Signature>; readonly recent: Signature[] }>();
+const signatures = new WeakMap<Operator, { all: Trie<Signature>; count: number; readonly recent: Signature[] }>();
+/** Of an operator; beyond that all are forgotten. A decoded token has signatures of its own, which nobody asks for again. */
+const mostSignatures = 4096;
 /** How many signatures of an operator are tried before it is looked up: a layer has about as many calls of one operator. */
 const mostRecent = 4;
 const patterns = new Map<string, number>();
@@ -272,7 +274,7 @@ function deviceNumber(device: string | undefined): number {
 function findSignature(operator: Operator, inputs: readonly Tensor[], options: CallOptions, needs: number): Signature {
   let known = signatures.get(operator);
   if (known === undefined) {
-    known = { all: new Trie(), recent: [] };
+    known = { all: new Trie(), count: 0, recent: [] };
     signatures.set(operator, known);
   }
   const constants = options.constants ?? noConstants;
@@ -284,10 +286,18 @@ function findSignature(operator: Operator, inputs: readonly Tensor[], options: C
   else if (inputs.length > 1 || callDims.length > 0) level = level.at(inputs.length);
   for (let i = 0; i < inputs.length; i++) level = level.at(inputs[i].view_.id);
   for (let i = 0; i < callDims.length; i++) level = level.at(callDims[i]);
-  level.found ??= makeSignature(operator, inputs, constants, callDims, needs, options.device);
-  recent.unshift(level.found);
+  let { found } = level;
+  if (found === null) {
+    found = makeSignature(operator, inputs, constants, callDims, needs, options.device);
+    level.found = found;
+    if (++known.count > mostSignatures) {
+      known.all = new Trie();
+      known.count = 0;
+    }
+  }
+  recent.unshift(found);
   if (recent.length > mostRecent) recent.pop();
-  return level.found;
+  return found;
 }
 
 /** Whether a call has this signature: a layer's calls are mostly those of the layer before, and comparing is cheaper than looking up. */
