@@ -1,4 +1,5 @@
 /** Attention: https://docs.pytorch.org/docs/stable/nn.functional.html#attention-mechanisms */
+import { modes } from '../autograd/modes.ts';
 import type { DType } from '../dtype/dtype.ts';
 import { computationDtype } from '../dtype/promotion.ts';
 import type { Operator } from '../graph/operator.ts';
@@ -6,11 +7,13 @@ import { constant, iota, type Prim } from '../graph/prim.ts';
 import { topological, vjp } from '../graph/vjp.ts';
 import * as dimsOf from '../shape/dim.ts';
 import { broadcastShapes } from '../shape/view.ts';
+import { engineOf } from '../tensor/devices.ts';
 import { constantsBy, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { flags } from '../util/flags.ts';
 import { blockedAttention, blockedAttentionGradient, blockRows } from './attention-blocks.ts';
 import { multiHeadAttention } from './attention-heads.ts';
+import { attentionByKernel, attentionFunction, fitsKernel } from './attention-kernel.ts';
 import { declare, overload } from './declare.ts';
 import { checkProbability, drawMask } from './dropout.ts';
 import { sizeMismatch } from './elementwise.ts';
@@ -26,6 +29,8 @@ interface AttentionConstants {
   readonly compute: DType;
   /** Queries a block, where the scores would be large; else 0. */
   readonly rows: number;
+  /** The scale, where the device's own kernel computes it; else null. */
+  readonly kernel: number | null;
 }
 /** softmax(q k^T scale + mask) v. The definition; devices may have a kernel that never writes the scores. With dropout the last input says what is kept. */
 const attentionOperator: Operator<AttentionConstants> = {
@@ -33,9 +38,10 @@ const attentionOperator: Operator<AttentionConstants> = {
   paramTypes: ({ compute }) => [compute, compute],
   body: (inputs, { constants: c, params: [scale, keep] }) => {
     const [q, k0, v0] = inputs;
+    const mask = c.mask === 'none' ? undefined : inputs[3];
+    if (c.kernel !== null) return [attentionByKernel(q, k0, v0, mask, { causal: c.causal, mask: c.mask, scale: c.kernel })];
     const k = c.groups ? repeatHeads(k0, q) : k0;
     const v = c.groups ? repeatHeads(v0, q) : v0;
-    const mask = c.mask === 'none' ? undefined : inputs[3];
     if (c.rows > 0) return [blockedAttention(q, k, v, mask, scale, c)];
     if (!c.dropout) {
       const scores = matmulPrims(q, k.mT).cast(c.compute).mul(scale);
@@ -125,7 +131,8 @@ const attentionConstants = constantsBy(
     dropout: boolean,
     compute: DType,
     rows: number,
-  ): AttentionConstants => ({ causal, mask, groups, dropout, compute, rows }),
+    kernel: number | null,
+  ): AttentionConstants => ({ causal, mask, groups, dropout, compute, rows, kernel }),
 );
 
 function attentionOf(
@@ -169,8 +176,15 @@ function attentionOf(
   const compute = computationDtype(q.dtype);
   const kind = mask === null ? 'none' : mask.dtype.kind === 'bool' ? 'bool' : 'float';
   const pairs = batch.reduce((n, d) => n * d, 1);
-  const rows = dropout > 0 ? 0 : blockRows(pairs, a[a.length - 2], b[b.length - 2], compute.itemsize, flags.attentionBytes);
-  const constants = attentionConstants(causal, kind, groups, dropout > 0, compute, rows);
+  const wantsGradient = modes.grad && [q, k, v, mask].some((t) => t?.requires_grad === true);
+  const byKernel =
+    dropout === 0 &&
+    !wantsGradient &&
+    factor > 0 &&
+    engineOf(q.device).backend.limits.kernels?.has(attentionFunction.name) === true &&
+    fitsKernel(a, b, c, q.dtype.name, groups);
+  const rows = dropout > 0 || byKernel ? 0 : blockRows(pairs, a[a.length - 2], b[b.length - 2], compute.itemsize, flags.attentionBytes);
+  const constants = attentionConstants(causal, kind, groups, dropout > 0, compute, rows, byKernel ? factor : null);
   const inputs = [q, k, v, ...(mask === null ? [] : [mask])];
   if (dropout > 0) inputs.push(drawMask([...batch, a[a.length - 2], b[b.length - 2]], compute, 1 - dropout, q.device));
   // With everything dropped nothing is kept, and nothing is divided.

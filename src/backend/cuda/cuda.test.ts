@@ -90,8 +90,8 @@ describe('products', () => {
   }
 
   test('dense and transposed operands go to cuBLAS as they lie', () => {
-    expect(planProduct(product([], 5, 7, 3), []).gemm).toMatchObject({
-      m: 5,
+    expect(planProduct(product([], 50, 7, 3), []).gemm).toMatchObject({
+      m: 50,
       n: 7,
       k: 3,
       batch: 1,
@@ -109,7 +109,7 @@ describe('products', () => {
   test('heads of attention inside one projection are for our kernel: their batch has two strides', () => {
     const planned = planProduct(product([2, 3], 10, 10, 16, { a: [1440, 16, 144, 1], b: [1440, 16, 1, 144] }), []);
     expect(planned.gemm).toBeNull();
-    expect(planned.grid).toEqual([1, 1, 6]);
+    expect(planned.own.grid).toEqual([1, 1, 6]);
   });
 
   test('a matrix with no stride of 1, or whose rows overlap, has no layout', () => {

@@ -13,6 +13,7 @@ import { sizeText, type TrackedBuffer, TrackedMemory, type TrackedStatistics } f
 import { type Cublas, openCublas } from './cublas.ts';
 import { type Driver, openDriver } from './driver.ts';
 import { CudaKernels } from './kernel-cache.ts';
+import { libraryKernelNames } from './library-kernels.ts';
 import { type CudaBlock, CudaHeap, CudaOutOfMemoryError, Staging } from './memory.ts';
 import { CudaExecutable } from './program.ts';
 
@@ -40,7 +41,9 @@ export class CudaBackend implements Backend {
     this.name = index === 0 ? 'cuda' : `cuda:${index}`;
     this.driver = driver;
     this.#cublas = parts?.cublas;
-    this.limits = { buffersPerKernel: 64, parallelism: driver.multiprocessors, canBlock: true };
+    // Tensor cores of bfloat16 came with 8.0.
+    const kernels = driver.capability[0] >= 8 ? libraryKernelNames : new Set<string>();
+    this.limits = { buffersPerKernel: 64, parallelism: driver.multiprocessors, canBlock: true, kernels };
     const heap = new CudaHeap(driver);
     this.heap = heap;
     this.kernels = parts?.kernels ?? new CudaKernels(driver);

@@ -1,8 +1,8 @@
 /**
  * A program's launches as CUDA graphs: recorded when the same ones come a second time, replayed from then on.
  *
- * A graph is found again by what it has in it besides the argument words: the symbols (they settle the grids), the precision of products, and
- * the addresses that cuBLAS was given. A few are kept. The kernels of a stage run side by side in a graph, on streams that fork and join
+ * A graph is found again by what it has in it besides the argument words: the launches as they were laid out (a size that changes nothing
+ * but words keeps them), the precision of products, and the addresses that cuBLAS was given. A few are kept. The kernels of a stage run side by side in a graph, on streams that fork and join
  * again; cuBLAS, which has one workspace, does one thing after the other. Where captures are of no use again and again, there are none.
  */
 import type { Driver } from './driver.ts';
@@ -36,6 +36,8 @@ export class ProgramGraphs {
   #graphs: RecordedGraph[] = [];
   #seen: number[] | null = null;
   #wasted = 0;
+  readonly #numbers = new WeakMap<readonly Work[], number>();
+  #nextNumber = 1;
 
   /** `launch` puts one work on the stream, or on a side stream while a graph is recorded. */
   constructor(driver: Driver, nodes: LibraryNodes, launch: (work: Work, side: number) => void) {
@@ -50,7 +52,7 @@ export class ProgramGraphs {
       this.#launchAll(works);
       return;
     }
-    let key = this.#keyOf(works, symbols);
+    let key = this.#keyOf(works);
     const known = this.#graphs.findIndex((g) => sameNumbers(g.key, key));
     if (known >= 0) {
       const [found] = this.#graphs.splice(known, 1);
@@ -61,7 +63,7 @@ export class ProgramGraphs {
     }
     if (this.#seen === null || !sameNumbers(this.#seen, key)) {
       this.#wasted++;
-      if (this.#nodes.noteAddresses(works, symbols)) key = this.#keyOf(works, symbols);
+      if (this.#nodes.noteAddresses(works, symbols)) key = this.#keyOf(works);
       this.#seen = key;
       this.#launchAll(works);
       return;
@@ -139,8 +141,15 @@ export class ProgramGraphs {
     }
   }
 
-  #keyOf(works: readonly Work[], symbols: ArrayLike<number>): number[] {
-    const key: number[] = [matmulSettings.allowTf32 ? 1 : 0, ...Array.from(symbols)];
+  /** Launches by their number: the same array is the same launches. */
+  #numberOf(works: readonly Work[]): number {
+    let found = this.#numbers.get(works);
+    if (found === undefined) this.#numbers.set(works, (found = this.#nextNumber++));
+    return found;
+  }
+
+  #keyOf(works: readonly Work[]): number[] {
+    const key: number[] = [matmulSettings.allowTf32 ? 1 : 0, this.#numberOf(works)];
     for (const work of works) if (this.#nodes.takes(work) && !this.#nodes.isUnstable(work)) key.push(...this.#nodes.addresses(work));
     return key;
   }

@@ -10,6 +10,7 @@ import { type Kernel, localOffset } from '../../kernel/ir.ts';
 import { lowerKernel } from '../../kernel/lower.ts';
 import type { VectorKernel } from '../../kernel/vector-ir.ts';
 import { gridCount, type HostStep, type KernelStep, type MatmulStep, type ProgramPlan, type Step } from '../../schedule/plan.ts';
+import * as dims from '../../shape/dim.ts';
 import type { ProgramArguments } from '../arguments.ts';
 import { findSharedItem, type SharedItem } from '../clike/folds.ts';
 import { renderKernel, type Sharing, slotBytes, windowSize } from '../clike/render.ts';
@@ -17,7 +18,8 @@ import type { Cublas } from './cublas.ts';
 import { cuda, farLocals, mostBlockThreads, mostSharedLocals, mostThreads, teamThreads } from './dialect.ts';
 import type { Driver, Launch } from './driver.ts';
 import type { CudaKernel, KernelRequest } from './kernel-cache.ts';
-import { type CudaMatmul, matmulName, matmulSource, typesOf } from './matmul.ts';
+import type { LibraryBlock } from './library-kernels.ts';
+import type { CudaMatmul } from './matmul.ts';
 
 /** What laying out needs of its device. */
 export interface LaunchContext {
@@ -41,6 +43,7 @@ export interface Segment {
 }
 
 const parameterBytes = 64;
+const keptLayouts = 8;
 /** Elements of a flat grid that a team takes when there are plenty, and when there are few. */
 const [roomyGrain, smallGrain] = [64, 16];
 /** Steps of sixteen elements from which an item is worth a block, and when there are few items; blocks of a reduction worth a kernel of their own. */
@@ -51,11 +54,19 @@ const largeLocals = 4096;
 const labelOf = (step: Step): string =>
   step.kind === 'kernel' ? `${step.kernel.name} [${step.place}]` : `${step.kind === 'matmul' ? 'product' : step.fn.name} [${step.place}]`;
 
+const sizeText = ({ batch, m, n, k }: MatmulStep): string => [...batch, m, n, k].map(dims.keyOf).join('x');
+
 /** A name that CUDA accepts, the same for the same kernel in any process: what it is called, without its number in the program, and a hash. */
 export function nameOf(kernel: Kernel, key: string): string {
   const readable = kernel.name.replace(/_\d+$/, '').replace(/[^A-Za-z0-9_]/g, '_');
   const hash = process.getBuiltinModule('node:crypto').createHash('sha256');
   return `k_${readable.slice(0, 40)}_${hash.update(key).digest('hex').slice(0, 12)}`;
+}
+
+function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 export class CudaLaunches {
@@ -70,6 +81,8 @@ export class CudaLaunches {
   /** What can be shared of the items of a kernel step; null: nothing. */
   #items: (SharedItem | null)[] = [];
   #wide = false;
+  /** What was laid out last, newest first. */
+  #laidOut: { readonly shape: readonly unknown[]; readonly segments: readonly Segment[] }[] = [];
   #wanted: KernelRequest[] | null = null;
   #scratchBytes = 0;
   readonly #scratchUsed = new Map<number, number>();
@@ -103,11 +116,44 @@ export class CudaLaunches {
   /** Kernels with 32-bit or 64-bit element indices from now on. */
   lower(wide: boolean): void {
     this.#wide = wide;
+    this.#laidOut = [];
     this.#items = this.#steps.map((step) => (step.kind === 'kernel' ? findSharedItem(this.#lowered(step.kernel)) : null));
   }
 
-  /** Launches for these symbols (`args` is specialized for them); new kernels are compiled. */
-  layOut(symbols: ArrayLike<number>): Segment[] {
+  /**
+   * Launches for these symbols (`args` is specialized for them); new kernels are compiled. The same ones as the last time where nothing but
+   * argument words has changed: then recorded graphs hold too.
+   */
+  layOut(symbols: ArrayLike<number>): readonly Segment[] {
+    const shape = this.#shapeOf(symbols);
+    const known = this.#laidOut.findIndex((l) => sameItems(l.shape, shape));
+    if (known === 0) return this.#laidOut[0].segments;
+    // Parameters are written again in any case; the launches are those of before.
+    const fresh = this.#layOutAnew(symbols);
+    const segments = known < 0 ? fresh : this.#laidOut.splice(known, 1)[0].segments;
+    this.#laidOut.unshift({ shape, segments });
+    if (this.#laidOut.length > keptLayouts) this.#laidOut.pop();
+    return segments;
+  }
+
+  /** Everything that the launches depend on besides the plan: grids of kernels, products and library calls as they are launched. */
+  #shapeOf(symbols: ArrayLike<number>): unknown[] {
+    const out: unknown[] = [];
+    for (const i of this.#steps.keys()) {
+      const step = this.#steps[i];
+      if (step.kind === 'kernel') out.push(gridCount(step, symbols));
+      else if (step.kind === 'matmul') {
+        const { own, gemm } = this.#arguments.matmuls[i] as CudaMatmul;
+        out.push(own.name, ...own.grid, ...(gemm === null ? [] : [JSON.stringify(gemm)]));
+      } else if (this.#arguments.matmuls[i] !== undefined) {
+        const { name, grid, sharedBytes, scratchBytes } = this.#arguments.matmuls[i] as LibraryBlock;
+        out.push(name, ...grid, sharedBytes, scratchBytes);
+      }
+    }
+    return out;
+  }
+
+  #layOutAnew(symbols: ArrayLike<number>): Segment[] {
     // Once to see which kernels it takes, so that they are compiled together.
     this.#wanted = [];
     this.#segmentsOf(symbols);
@@ -129,10 +175,8 @@ export class CudaLaunches {
   }
 
   /** The kernel of a product that cuBLAS does not take. */
-  productKernel(step: MatmulStep): CudaKernel {
-    const types = typesOf(step);
-    const name = matmulName(types);
-    return this.#take({ key: name, name, source: () => matmulSource(types) });
+  productKernel({ own: { name, source } }: CudaMatmul): CudaKernel {
+    return this.#take({ key: name, name, source });
   }
 
   /** CUDA C of a kernel step. */
@@ -181,10 +225,14 @@ export class CudaLaunches {
     for (const i of order) {
       const step = this.#steps[i];
       // Host steps run after the kernels before them in the order of stages, and before those of later stages.
-      if (segments.at(-1)!.hosts.length > 0 && (step.kind !== 'host' || stages[i] !== stage)) segments.push({ works: [], hosts: [] });
+      const onHost = step.kind === 'host' && this.#arguments.matmuls[i] === undefined;
+      if (segments.at(-1)!.hosts.length > 0 && (!onHost || stages[i] !== stage)) segments.push({ works: [], hosts: [] });
       stage = stages[i];
       const segment = segments.at(-1)!;
-      if (step.kind === 'host') segment.hosts.push(step);
+      if (step.kind === 'host') {
+        if (onHost) segment.hosts.push(step);
+        else segment.works.push(...this.#libraryWork(i, step));
+      }
       else if (step.kind === 'matmul') segment.works.push(...this.#productWork(i, step));
       else segment.works.push(...this.#kernelWorks(i, step, symbols));
     }
@@ -193,13 +241,24 @@ export class CudaLaunches {
 
   #productWork(index: number, step: MatmulStep): Work[] {
     const product = this.#arguments.matmuls[index] as CudaMatmul;
-    if (product.grid.some((size) => size === 0)) return [];
+    const { grid, threads } = product.own;
+    if (grid.some((size) => size === 0)) return [];
     // Our kernel is compiled only where it is needed.
     const usesOwn = product.gemm === null || this.#context.cublas() === null;
-    const kernel = usesOwn ? this.productKernel(step).handle : 0;
+    const kernel = usesOwn ? this.productKernel(product).handle : 0;
     const parameters = this.#writeParameters(index, 0, 0, 0);
-    const launch: Launch = { kernel, grid: product.grid, threads: mostThreads, sharedBytes: 0, parameters };
-    return [{ index, stage: this.#plan.stages[index], label: labelOf(step), launch, product }];
+    const launch: Launch = { kernel, grid, threads, sharedBytes: 0, parameters };
+    return [{ index, stage: this.#plan.stages[index], label: `${labelOf(step)} ${sizeText(step)}`, launch, product }];
+  }
+
+  #libraryWork(index: number, step: HostStep): Work[] {
+    const { name, source, grid, threads, sharedBytes, scratchBytes } = this.#arguments.matmuls[index] as LibraryBlock;
+    if (grid.some((size) => size === 0)) return [];
+    const kernel = this.#take({ key: name, name, source }).handle;
+    if (sharedBytes > 48 * 1024 && kernel !== 0) this.#context.driver.setSharedBytes(kernel, sharedBytes);
+    const parameters = this.#writeParameters(index, 0, 0, scratchBytes);
+    const launch: Launch = { kernel, grid, threads, sharedBytes, parameters };
+    return [{ index, stage: this.#plan.stages[index], label: labelOf(step), launch, product: null }];
   }
 
   /** An item shared by a block, when it is long; with few such items, long reductions are computed ahead by the whole card. */

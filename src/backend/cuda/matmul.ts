@@ -1,7 +1,7 @@
 /**
- * Products: a plan for cuBLAS where it can take one, and a kernel of our own for everything else.
+ * Products: a plan for cuBLAS where it can take one, and kernels of our own for everything else, and for products of few rows (`small-products.ts`).
  *
- * Our kernel is a plain one: tiles of 64 x 64 through shared memory, 16 of the depth at a time, a thread computes 4 x 4; any strides, any
+ * The general kernel is a plain one: tiles of 64 x 64 through shared memory, 16 of the depth at a time, a thread computes 4 x 4; any strides, any
  * float types, up to three batch dims. An element's products are added in the order of the depth with one rounding each (fma). No tensor cores.
  */
 import type { DTypeName } from '../../dtype/dtype.ts';
@@ -10,18 +10,29 @@ import * as dims from '../../shape/dim.ts';
 import type { MatmulBlock } from '../arguments.ts';
 import { type Gemm, layoutOf, supportsTypes } from './cublas.ts';
 import { cuda, mostThreads } from './dialect.ts';
+import { blockColumns, type SmallProduct, smallName, smallSource, smallThreads } from './small-products.ts';
 
 export const matmulWords = 24;
 /** Batch dims that our kernel walks; cuBLAS walks one. */
 export const mostBatchDims = 3;
 const tile = 64;
 const largestGrid = 65535;
+/** Rows of the left operand up to which a product is a matter of reading the right one. */
+const mostSmallRows = 8;
 
 export interface CudaMatmul extends MatmulBlock {
   /** What cuBLAS is asked for, or null. */
   readonly gemm: Gemm | null;
-  /** Blocks of our kernel; with a zero there is nothing to do. */
+  /** The kernel of our own that computes it where cuBLAS does not. */
+  readonly own: OwnProduct;
+}
+
+export interface OwnProduct {
+  readonly name: string;
+  readonly source: () => string;
+  /** Blocks; with a zero there is nothing to do. */
   readonly grid: readonly [number, number, number];
+  readonly threads: number;
 }
 
 export type MatmulTypes = readonly [a: DTypeName, b: DTypeName, c: DTypeName];
@@ -84,7 +95,35 @@ export function planProduct(step: MatmulStep, symbols: ArrayLike<number>): CudaM
   const addresses = [a, b, c].map((o, word) => ({ word, buffer: o.buffer, offset: at(o.offset) * o.dtype.itemsize }));
   const tiles = (size: number): number => Math.ceil(size / tile);
   const grid = [tiles(n), Math.min(largestGrid, tiles(m)), Math.min(largestGrid, batch)] as const;
-  return { words, addresses, workspaceBytes: 0, grid, gemm: planGemm() };
+  const small = planSmall();
+  if (small !== null) return { words, addresses, workspaceBytes: 0, own: small, gemm: null };
+  const types = typesOf(step);
+  const own: OwnProduct = { name: matmulName(types), source: () => matmulSource(types), grid, threads: mostThreads };
+  return { words, addresses, workspaceBytes: 0, own, gemm: planGemm() };
+
+  /** A product of few rows, where its operands can be read 16 bytes at a time. */
+  function planSmall(): OwnProduct | null {
+    const { name: operands } = a.dtype;
+    if (sizes.length > 0 || m > mostSmallRows || m === 0 || n === 0 || k === 0 || b.dtype !== a.dtype) return null;
+    if (operands !== 'float32' && operands !== 'bfloat16' && operands !== 'float16') return null;
+    if (operands !== c.dtype.name && c.dtype.name !== 'float32') return null;
+    const vector = operands === 'float32' ? 4 : 8;
+    const whole = (...values: number[]): boolean => values.every((v) => v % vector === 0 && v >= 0);
+    if (!whole(at(a.offset), at(b.offset)) || (column.a !== 1 && k > 1) || [m, n, k].some((x) => x >= 2 ** 30)) return null;
+    const rows = ([1, 2, 4, 8] as const).find((r) => r >= m)!;
+    const result = c.dtype.name;
+    let kind: SmallProduct;
+    let blocks: number;
+    if (row.b === 1 && whole(k, column.b) && (m === 1 || whole(row.a))) {
+      const each = n >= 8192 ? 2 : 1;
+      kind = { layout: 'depth', rows, each, operands, result };
+      blocks = Math.ceil(n / each / (smallThreads.depth / 32));
+    } else if (column.b === 1 && whole(n, row.b)) {
+      kind = { layout: 'columns', rows, each: 1, operands, result };
+      blocks = Math.ceil(n / blockColumns);
+    } else return null;
+    return { name: smallName(kind), source: () => smallSource(kind), grid: [blocks, 1, 1], threads: smallThreads[kind.layout] };
+  }
 
   function planGemm(): Gemm | null {
     if (sizes.length > 1 || m === 0 || n === 0 || k === 0 || batch === 0) return null;

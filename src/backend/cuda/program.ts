@@ -9,7 +9,7 @@ import { bfloat16, type DType, type DTypeName, float8_e4m3fn, float8_e5m2, float
 import { decomposeKernel } from '../../kernel/decompose.ts';
 import { printKernel } from '../../kernel/print.ts';
 import { elementSizes } from '../../kernel/vector-ir.ts';
-import { accessOf, type HostStep, type MatmulStep, type ProgramPlan, type Step } from '../../schedule/plan.ts';
+import { accessOf, type HostStep, type ProgramPlan, type Step } from '../../schedule/plan.ts';
 import * as dims from '../../shape/dim.ts';
 import { trace, tracing } from '../../util/trace.ts';
 import { ProgramArguments } from '../arguments.ts';
@@ -23,6 +23,7 @@ import type { Driver } from './driver.ts';
 import { ProgramGraphs } from './graphs.ts';
 import type { CudaKernels } from './kernel-cache.ts';
 import { CudaLaunches, type Segment, type Work } from './launches.ts';
+import { libraryBlocks } from './library-kernels.ts';
 import { LibraryNodes } from './library-nodes.ts';
 import { matmulWords, mostBatchDims, planProduct } from './matmul.ts';
 import type { CudaBlock } from './memory.ts';
@@ -72,7 +73,7 @@ export class CudaExecutable implements Executable {
       keys[i] = key;
       return { ...step, kernel: { ...kernel, name: step.kernel.name } };
     });
-    const args = new ProgramArguments(this.#plan, matmulWords, planProduct);
+    const args = new ProgramArguments(this.#plan, matmulWords, planProduct, libraryBlocks(context.driver.multiprocessors));
     this.#arguments = args;
     this.#words = new Uint8Array(args.bytes);
     this.#halves = new Uint32Array(this.#words.buffer);
@@ -161,7 +162,7 @@ export class CudaExecutable implements Executable {
       return;
     }
     const kernel =
-      work.launch.kernel !== 0 ? work.launch.kernel : this.#launches.productKernel(this.#steps[work.index] as MatmulStep).handle;
+      work.launch.kernel !== 0 ? work.launch.kernel : this.#launches.productKernel(work.product!).handle;
     driver.launch({ ...work.launch, kernel }, work.label, side);
   }
 
