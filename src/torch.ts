@@ -1,4 +1,17 @@
 /** The `torch` namespace: functions of the table, dtypes, modes, devices. */
+import {
+  amp,
+  autocast,
+  clear_autocast_cache,
+  cpu_amp,
+  cuda_amp,
+  get_autocast_dtype,
+  is_autocast_cache_enabled,
+  is_autocast_enabled,
+  set_autocast_cache_enabled,
+  set_autocast_dtype,
+  set_autocast_enabled,
+} from './amp/index.ts';
 import { backward, grad } from './autograd/backward.ts';
 import { checkpoint } from './autograd/checkpoint.ts';
 import { Function as CustomFunction } from './autograd/function.ts';
@@ -151,7 +164,17 @@ export const torch = {
   set_num_threads: setNumThreads,
   get_float32_matmul_precision,
   set_float32_matmul_precision,
-  cuda,
+  autocast,
+  amp,
+  is_autocast_enabled,
+  set_autocast_enabled,
+  get_autocast_dtype,
+  set_autocast_dtype,
+  is_autocast_cache_enabled,
+  set_autocast_cache_enabled,
+  clear_autocast_cache,
+  cpu: { amp: cpu_amp },
+  cuda: Object.assign(cuda, { amp: cuda_amp }),
   OutOfMemoryError: cuda.OutOfMemoryError,
   backends: {
     cuda: cudaBackends,

@@ -2,6 +2,7 @@
  * Backward: one walk over the edges, newest first. Each edge's gradient is one recorded call, so a backward is pending work like any other and
  * is computed together with the forward and the optimizer's step.
  */
+import type { DType } from '../dtype/dtype.ts';
 import type { Value } from '../graph/node.ts';
 import { differentiable } from '../graph/operator.ts';
 import type { View } from '../shape/view.ts';
@@ -83,6 +84,7 @@ export interface BackwardOperators {
   readonly ones: (like: Tensor) => Tensor;
   readonly zeros: (like: Tensor) => Tensor;
   readonly clone: (t: Tensor) => Tensor;
+  readonly cast: (t: Tensor, dtype: DType) => Tensor;
   /** Summed over broadcast dims to this shape; throws `otherwise` where it does not broadcast to the gradient's. */
   readonly sumTo: (t: Tensor, shape: readonly number[], otherwise: () => Error) => Tensor;
   readonly anyNan: (t: Tensor) => boolean;

@@ -8,6 +8,7 @@
 import { defaultGenerator } from '../random/generator.ts';
 import { closeScope, currentScope, newWalk, openScope, presumeDead } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { autocastHere } from './autocast-mode.ts';
 import { runBackward } from './backward.ts';
 import { enable_grad, modes } from './modes.ts';
 import { Edge, type EdgeTarget, Tape } from './tape.ts';
@@ -39,10 +40,11 @@ export function checkpoint<A extends readonly unknown[], R extends Result>(
   const preserve = options.preserve_rng_state ?? true;
   const state = preserve ? defaultGenerator.get_state() : null;
   const begin = Edge.of({ name: 'CheckpointStart', outputs: [] }).sequence;
+  const underAutocast = autocastHere();
   const scope = currentScope() === null ? openScope() : null;
   let result: R;
   try {
-    result = fn(...args);
+    result = underAutocast(() => fn(...args));
   } finally {
     if (scope !== null) closeScope();
   }
@@ -67,7 +69,7 @@ export function checkpoint<A extends readonly unknown[], R extends Result>(
       if (state !== null) defaultGenerator.set_state(state);
       let again: Tensor[];
       try {
-        again = tensorsOf(enable_grad(() => fn(...args)));
+        again = tensorsOf(underAutocast(() => enable_grad(() => fn(...args))));
       } finally {
         if (now !== null) defaultGenerator.set_state(now);
       }

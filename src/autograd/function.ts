@@ -166,9 +166,11 @@ function checkGradients(name: string, args: readonly unknown[], list: readonly (
         `function ${name} returned a gradient different from None at position ${i + 1}, but the corresponding forward input was not a Variable`,
       );
     if (!(g instanceof Tensor)) throw new TypeError(`function ${name} returned an invalid gradient at index ${i} - expected a Tensor`);
-    if (g.view_.shape.join() === input.view_.shape.join()) return g;
+    // A gradient has its input's dtype: under autocast `backward` may compute in another.
+    const cast = g.dtype !== input.dtype && g.dtype.is_floating_point && input.dtype.is_floating_point ? operators.cast(g, input.dtype) : g;
+    if (g.view_.shape.join() === input.view_.shape.join()) return cast;
     return operators.sumTo(
-      g,
+      cast,
       input.view_.shape,
       () =>
         new Error(

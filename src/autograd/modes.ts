@@ -9,17 +9,21 @@ function isDeferred(result: unknown): boolean {
   return typeof (result as { then?: unknown }).then === 'function' || typeof (result as { next?: unknown }).next === 'function';
 }
 
+/** Returns what a mode's function has returned, unless its body has yet to run. */
+export function refuseDeferred<T>(name: string, result: T): T {
+  if (isDeferred(result))
+    throw new TypeError(
+      `${name}(fn): fn returned a Promise or an iterator, whose body would run outside of the mode; use torch.with_modes, or set the mode inside`,
+    );
+  return result;
+}
+
 function withModes<T>(name: string, set: Partial<typeof modes>, fn: () => T): T {
   const { grad, inference } = modes;
   modes.grad = set.grad ?? grad;
   modes.inference = set.inference ?? inference;
   try {
-    const result = fn();
-    if (isDeferred(result))
-      throw new TypeError(
-        `${name}(fn): fn returned a Promise or an iterator, whose body would run outside of the mode; use torch.with_modes, or set the mode inside`,
-      );
-    return result;
+    return refuseDeferred(name, fn());
   } finally {
     modes.grad = grad;
     modes.inference = inference;

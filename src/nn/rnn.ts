@@ -3,6 +3,8 @@
  *
  * The arithmetic is in `ops/recurrent.ts`; here are parameters, shapes and states.
  */
+
+import { autocastMode } from '../autograd/autocast-mode.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { type CellKind, cellOf, gateCount, type LayerWeights, runStack, zeroState } from '../ops/recurrent.ts';
 import { bindConstructor, type ConstructorArguments } from './arguments.ts';
@@ -125,7 +127,7 @@ export class RNNBase extends Module {
     const batched = packed !== null || given.ndim === 3;
     const x = batched ? given : given.unsqueeze(this.batch_first ? 0 : 1);
     const weights = weightsOf(this);
-    if (x.dtype !== weights[0].ih.dtype)
+    if (x.dtype !== weights[0].ih.dtype && !autocastMode.active)
       throw new Error(
         `RNN input dtype (torch.${x.dtype.name}) does not match weight dtype (torch.${weights[0].ih.dtype.name}). Convert input: input.to(torch.${weights[0].ih.dtype.name}), or convert model: model.to(torch.${x.dtype.name})`,
       );

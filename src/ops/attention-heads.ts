@@ -9,6 +9,7 @@ import type { Operator } from '../graph/operator.ts';
 import { constant } from '../graph/prim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { matching } from './autocast.ts';
 import { fullOf } from './creation.ts';
 import { shapeList } from './dims.ts';
 import { dropoutOf } from './dropout.ts';
@@ -210,7 +211,7 @@ export function multiHeadAttention(a: HeadsArguments): [Tensor, Tensor | null] {
   }
   if (causal && mask === null) throw new Error('FIXME: is_causal not implemented for need_weights');
   let scores = use('bmm', use('mul', q, Math.sqrt(1 / width)), use('transpose', k, -2, -1));
-  if (mask !== null) scores = use('add', scores, mask);
+  if (mask !== null) scores = use('add', scores, matching(mask, scores));
   let weights = use('softmax', scores, -1);
   weights = dropoutOf(weights, a.dropout, true);
   const out = finish(swapped(use('bmm', weights, v)));

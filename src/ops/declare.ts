@@ -3,10 +3,12 @@
  * twins `name_` of both, their types.
  */
 
+import { autocastMode, withoutAutocast } from '../autograd/autocast-mode.ts';
 import { modes } from '../autograd/modes.ts';
 import { writingOut } from '../tensor/overlap.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { writeInto, writeOut } from '../tensor/write.ts';
+import { callUnderAutocast } from './autocast.ts';
 import { type Binding, type BoundArguments, bindArguments, bindingOf } from './bind.ts';
 import { Memory } from './recall.ts';
 import { parseSchema, type Schema, type SchemaFunction, type SchemaMethod } from './schema.ts';
@@ -83,24 +85,31 @@ export type FunctionalTwins<T extends Table> = {
   readonly [K in keyof T as T[K] extends { readonly functional: true } ? K : never]: SchemaFunction<T[K]['schemas']>;
 };
 
-/** The callable of a declaration: picks the overload, names several results, writes into `out`. */
-export function callable(name: string, declaration: Declaration): (...args: unknown[]) => unknown {
+/** The callable of a declaration: picks the overload, names several results, writes into `out`. `path` is its name below `torch`. */
+export function callable(name: string, declaration: Declaration, path = name): (...args: unknown[]) => unknown {
   const { overloads } = declaration;
   const names = resultNames(overloads[0].parsed.returns);
   const ownOut = overloads.some((o) => o.parsed.params.some((p) => p.name === 'out'));
   const final = overloads.length - 1;
   const memory = new Memory(name);
+  const run = (chosen: Overload, bound: readonly unknown[]): unknown =>
+    autocastMode.active ? callUnderAutocast(path, chosen, bound) : chosen.call(...(bound as never[]));
   const dispatch = (args: readonly unknown[]): unknown => {
     for (let i = 0; i < final; i++) {
       const bound = bindArguments(name, overloads, args, i, true);
-      if (bound !== null) return overloads[i].call(...(bound as never[]));
+      if (bound !== null) return run(overloads[i], bound);
     }
-    return overloads[final].call(...(bindArguments(name, overloads, args, final) as never[]));
+    return run(overloads[final], bindArguments(name, overloads, args, final)!);
   };
   const call = (...args: unknown[]): unknown => {
     const last = args[args.length - 1];
     const out = ownOut || typeof last !== 'object' || last === null || last instanceof Tensor ? null : (last as { out?: unknown }).out;
-    const result = out === null || out === undefined ? memory.call(args, dispatch) : callWithOut(name, dispatch, args, out);
+    const result =
+      out === null || out === undefined
+        ? autocastMode.active
+          ? dispatch(args)
+          : memory.call(args, dispatch)
+        : callWithOut(name, dispatch, args, out);
     return names === null || !Array.isArray(result) ? result : nameResults(name, result, names);
   };
   Object.defineProperty(call, 'name', { value: name });
@@ -142,7 +151,7 @@ function callWithOut(name: string, dispatch: (args: readonly unknown[]) => unkno
     throw new Error(
       `${name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.`,
     );
-  const made = writingOut(targets as Tensor[], () => dispatch(rest));
+  const made = writingOut(targets as Tensor[], () => withoutAutocast(() => dispatch(rest)));
   const results = (Array.isArray(made) ? made : [made]) as Tensor[];
   if (results.length !== targets.length)
     throw new TypeError(`${name}(): argument 'out' must be a list of ${results.length} tensors, not ${targets.length}`);
@@ -155,7 +164,7 @@ function callWithOut(name: string, dispatch: (args: readonly unknown[]) => unkno
 /** Adds the operators of a table to a namespace object and, unless it is a namespace of functions only, to the Tensor prototype. */
 export function install(table: Table, namespace: Record<string, unknown>, prefix = '', twins?: Record<string, unknown>): void {
   for (const [name, declaration] of Object.entries(table)) {
-    const f = callable(name, declaration);
+    const f = callable(name, declaration, prefix + name);
     provide(prefix + name, f);
     if (declaration.as !== 'method') namespace[name] = f;
     if (declaration.functional && twins) {

@@ -81,7 +81,7 @@ const seluLimit = 1.7580993408473766;
 export function dropoutOf(x: Tensor, p: number, train: boolean, { feature = false, alpha = false }: Kind = {}): Tensor {
   checkProbability(p);
   if (p === 0 || !train || x.view_.numel === 0) return x;
-  if (p === 1) return use('mul', x, use('zeros', [], { dtype: getDefaultDtype(), device: x.device }));
+  if (p === 1) return use('mul', x, use('zeros', [], { dtype: x.dtype, device: x.device }));
   if (feature && x.ndim < 2) throw new Error('Feature dropout requires at least 2 dimensions in the input');
   if (!x.dtype.is_floating_point && !x.dtype.is_complex)
     throw new Error(`result type Float can't be cast to the desired output type ${scalarTypeName(x.dtype)}`);

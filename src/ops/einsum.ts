@@ -10,6 +10,7 @@ import { type Prim, rowMajor } from '../graph/prim.ts';
 import * as dimsOf from '../shape/dim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { lowered } from './autocast.ts';
 import { declare, overload } from './declare.ts';
 import { checkSameDtype } from './matmul.ts';
 
@@ -189,9 +190,21 @@ const einsumOperator: Operator<Equation> = {
 
 function einsumOf(terms: readonly Subscripts[], output: Subscripts | null, tensors: readonly Tensor[]): Tensor {
   const equation = resolve(terms, output, tensors);
-  for (const t of tensors.slice(1)) checkSameDtype(tensors[0], t);
+  const operands = contracts(equation, tensors) ? tensors.map(lowered) : tensors;
+  for (const t of operands.slice(1)) checkSameDtype(operands[0], t);
   const key = `einsum:${equation.operands.join(';')}>${equation.output}`;
-  return record(einsumOperator as never, tensors, { constants: constantsOf(key, () => equation) })[0];
+  return record(einsumOperator as never, operands, { constants: constantsOf(key, () => equation) })[0];
+}
+
+/** Whether a dim is summed that two operands have: that is a product of matrices. */
+function contracts({ operands, output }: Equation, tensors: readonly Tensor[]): boolean {
+  const seen = new Set<number>();
+  for (let i = 0; i < operands.length; i++) {
+    const own = new Set(operands[i].filter((s, d) => !output.includes(s) && tensors[i].view_.shape[d] !== 1));
+    for (const s of own) if (seen.has(s)) return true;
+    for (const s of own) seen.add(s);
+  }
+  return false;
 }
 
 function einsumText(equation: string, tensors: readonly Tensor[]): Tensor {

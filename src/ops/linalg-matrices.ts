@@ -5,12 +5,12 @@ import type { Operator } from '../graph/operator.ts';
 import type { Prim } from '../graph/prim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { lowered } from './autocast.ts';
 import { fullOf } from './creation.ts';
 import { declare, overload } from './declare.ts';
 import { requireFloating, requireSquare, sized } from './linalg-checks.ts';
 import { determinantPrim, exponentialPrim, logDeterminantPrim } from './linalg-functions.ts';
 import { eye } from './linalg-prims.ts';
-import { inverseOf } from './linalg-solve.ts';
 import { matmulOf } from './matmul.ts';
 import { crossOf, multiDotOf, vecdotOf } from './products.ts';
 import { cloneOf, diagonalOf, expandTo, unsqueezeOf } from './shape-base.ts';
@@ -70,10 +70,10 @@ function powerOf(a: Tensor, n: number): Tensor {
   requireSquare(a, 'linalg.matrix_power');
   if (n === 0) return record(zerothOperator as never, [a])[0];
   if (n === 1) return cloneOf(a);
-  if (n === -1) return inverseOf(a);
-  const base = n < 0 ? inverseOf(a) : a;
+  if (n === -1) return use('linalg.inv', a);
+  const base = n < 0 ? use('linalg.inv', a) : a;
   if (a.dtype === bool) return matmulOf(a, a);
-  return record(powerOperator as never, [base], { constants: constantsOf(`power:${Math.abs(n)}`, () => ({ n: Math.abs(n) })) })[0];
+  return record(powerOperator as never, [lowered(base)], { constants: constantsOf(`power:${Math.abs(n)}`, () => ({ n: Math.abs(n) })) })[0];
 }
 
 function vanderOf(x: Tensor, n: number | null): Tensor {

@@ -10,6 +10,7 @@ import { constant, type Prim } from '../graph/prim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { detached } from '../tensor/view-tensor.ts';
+import { lowered } from './autocast.ts';
 import { fullOf } from './creation.ts';
 import { declare, overload } from './declare.ts';
 import { batchShape, last, lastButOne, requireFloating, requireKernel, requireMatrix, requireSquare, sized } from './linalg-checks.ts';
@@ -139,9 +140,11 @@ function pinvOf(a: Tensor, atol: Tolerance, rtol: Tolerance, symmetric: boolean)
     );
   if (symmetric) requireSquare(a, 'linalg.pinv');
   const { inputs, tolerances, key } = tolerancesOf(a, atol, rtol);
-  return record(pinvOperator as never, [a, ...inputs], {
+  const inverse = record(pinvOperator as never, [a, ...inputs], {
     constants: sized(`pinv:${symmetric}:${key}`, a, (): PinvConstants => ({ tolerances, hermitian: symmetric })),
   })[0];
+  // PyTorch's last step is a product.
+  return lowered(inverse);
 }
 
 const rankOperator: Operator<PinvConstants> = {

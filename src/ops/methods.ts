@@ -2,6 +2,7 @@
  * The assembled table: every section's operators, installed on the Tensor prototype and typed there by the same declarations.
  * A new section is one import and one line in `sections`.
  */
+import { withoutAutocast } from '../autograd/autocast-mode.ts';
 import { type BackwardOptions, provideOperators, backward as runBackward } from '../autograd/backward.ts';
 import { registerHook, retainGrad, retainsGrad } from '../autograd/hooks.ts';
 import type { GradientHook } from '../autograd/tape.ts';
@@ -419,13 +420,14 @@ for (let i = 0; i < 16; i++)
 function sumToSize(t: CoreTensor, shape: readonly number[]): CoreTensor {
   const lead = t.ndim - shape.length;
   const dims = t.view_.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []));
-  return reshapeTo(dims.length === 0 ? t : operatorsOf(t).sum(dims), shape);
+  return reshapeTo(dims.length === 0 ? t : withoutAutocast(() => operatorsOf(t).sum(dims)), shape);
 }
 
 provideOperators({
   ones: (like) => fullOf(like.view_.shape, 1, like.dtype, like.device),
   zeros: (like) => fullOf(like.view_.shape, 0, like.dtype, like.device),
   clone: (t) => cloneOf(t),
+  cast: (t, dtype) => castTo(t, dtype),
   sumTo: (t, shape, otherwise) => {
     const common = broadcastShapes(shape, t.view_.shape);
     if (common === null || common.join() !== t.view_.shape.join()) throw otherwise();

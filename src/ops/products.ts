@@ -10,6 +10,7 @@ import type { Prim } from '../graph/prim.ts';
 import { broadcastShapes } from '../shape/view.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { lowered } from './autocast.ts';
 import { declare, overload } from './declare.ts';
 import { shapeList, wrapDim } from './dims.ts';
 import { checkBroadcast } from './elementwise.ts';
@@ -158,7 +159,9 @@ export function tensordotOf(a: Tensor, b: Tensor, dimsA: readonly number[], dims
   const size = (t: Tensor, dims: readonly number[]): number => dims.reduce((n, d) => n * t.view_.shape[d], 1);
   const left = reshapeTo(permuteOf(x, [...freeA, ...overA]), [size(x, freeA), size(x, overA)]);
   const right = reshapeTo(permuteOf(y, [...overB, ...freeB]), [size(y, overB), size(y, freeB)]);
-  return reshapeTo(matmulOf(left, right), [...freeA.map((d) => x.view_.shape[d]), ...freeB.map((d) => y.view_.shape[d])]);
+  // A single number is not made by a product of matrices in PyTorch.
+  const [p, q] = size(x, freeA) * size(y, freeB) === 1 ? [left, right] : [lowered(left), lowered(right)];
+  return reshapeTo(matmulOf(p, q), [...freeA.map((d) => x.view_.shape[d]), ...freeB.map((d) => y.view_.shape[d])]);
 }
 function tensordotCount(a: Tensor, b: Tensor, count: number): Tensor {
   if (count < 0) throw new Error(`tensordot expects dims >= 0, but got dims=${count}`);
@@ -200,12 +203,12 @@ export function multiDotOf(tensors: readonly Tensor[]): Tensor {
   const [head, tail] = [tensors[0], tensors[n - 1]];
   if (head.ndim !== 1 && head.ndim !== 2) throw new Error(`multi_dot(): the first tensor must be 1D or 2D but got ${head.ndim}D`);
   if (tail.ndim !== 1 && tail.ndim !== 2) throw new Error(`multi_dot(): the last tensor must be 1D or 2D but got ${tail.ndim}D`);
-  const list = [...tensors];
-  if (head.ndim === 1) list[0] = unsqueezeOf(head, 0);
-  if (tail.ndim === 1) list[n - 1] = unsqueezeOf(tail, 1);
+  const list = tensors.map(lowered);
+  if (head.ndim === 1) list[0] = unsqueezeOf(list[0], 0);
+  if (tail.ndim === 1) list[n - 1] = unsqueezeOf(list[n - 1], 1);
   list.forEach((t, i) => {
     if (t.ndim !== 2) throw new Error(`multi_dot(): tensor ${i} must be 2D but got ${t.ndim}D`);
-    if (t.dtype !== head.dtype)
+    if (t.dtype !== list[0].dtype)
       throw new Error(
         `multi_dot(): all tensors must have be the same dtype but tensor 0 is ${scalarTypeName(head.dtype)} and tensor ${i} ${scalarTypeName(t.dtype)}`,
       );

@@ -9,6 +9,7 @@ import type { Operator } from '../graph/operator.ts';
 import type { Prim } from '../graph/prim.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { autocastCall, lowered, matching } from './autocast.ts';
 import { fullOf } from './creation.ts';
 import { declare, overload } from './declare.ts';
 import { shapeList } from './dims.ts';
@@ -54,8 +55,14 @@ function step(kind: CellKind, gates: Tensor, { h, c }: State, w: LayerWeights): 
   const [nextH, nextC] = record(cellOperator as never, inputs, { constants });
   return { h: nextH, c: nextC ?? null };
 }
+/** The gates of the input; with autocast on in the dtype of the state, though PyTorch's product is of the lower precision. */
+const inputGates = (x: Tensor, w: LayerWeights, { h, c }: State): Tensor => matching(linear(x, w.ih, w.biasIh), c ?? h);
+const loweredState = (w: LayerWeights): LayerWeights => ({ ...w, hh: lowered(w.hh), hr: w.hr === null ? null : lowered(w.hr) });
 /** One step from an input [N, I] and a state. */
-export const cellOf = (kind: CellKind, x: Tensor, state: State, w: LayerWeights): State => step(kind, linear(x, w.ih, w.biasIh), state, w);
+export const cellOf = (kind: CellKind, x: Tensor, state: State, w: LayerWeights): State =>
+  autocastCall(`${kind.toLowerCase()}_cell`, [x, state, w] as const, (x, state, w) =>
+    step(kind, inputGates(x, w, state), state, loweredState(w)),
+  );
 
 const rowsOf = (t: Tensor, from: number, count: number): Tensor =>
   from === 0 && count === t.view_.shape[0] ? t : use('narrow', t, 0, from, count);
@@ -69,8 +76,9 @@ function runLayer(
   backwards: boolean,
   sizes: readonly number[] | null,
 ): { out: Tensor; last: State } {
-  const gates = linear(x, w.ih, w.biasIh);
-  return sizes === null ? runDense(kind, gates, initial, w, backwards) : runPacked(kind, gates, initial, w, backwards, sizes);
+  const gates = inputGates(x, w, initial);
+  const rest = loweredState(w);
+  return sizes === null ? runDense(kind, gates, initial, rest, backwards) : runPacked(kind, gates, initial, rest, backwards, sizes);
 }
 /** Steps of one operator: longer sequences are cut, so that a program's size does not grow without bound. */
 const mostSteps = 8;
@@ -145,14 +153,18 @@ export interface StackOptions {
   readonly batchFirst: boolean;
   readonly sizes: readonly number[] | null;
 }
+interface StackResult {
+  readonly out: Tensor;
+  readonly h: Tensor;
+  readonly c: Tensor | null;
+}
 /** Weights are by layer, then direction; states have a row a layer and direction. */
-export function runStack(
-  x: Tensor,
-  h0: Tensor,
-  c0: Tensor | null,
-  weights: readonly LayerWeights[],
-  o: StackOptions,
-): { out: Tensor; h: Tensor; c: Tensor | null } {
+export function runStack(x: Tensor, h0: Tensor, c0: Tensor | null, weights: readonly LayerWeights[], o: StackOptions): StackResult {
+  // PyTorch's autocast knows oneDNN's LSTM, and not its own for packed sequences and projections.
+  const own = o.kind === 'LSTM' && (o.sizes !== null || weights.some((w) => w.hr !== null));
+  return autocastCall(`rnn.${o.kind.toLowerCase()}${own ? '_own' : ''}`, [x, h0, c0, weights, o] as const, runLayers);
+}
+function runLayers(x: Tensor, h0: Tensor, c0: Tensor | null, weights: readonly LayerWeights[], o: StackOptions): StackResult {
   const directions = o.bidirectional ? 2 : 1;
   let current = o.batchFirst ? use('transpose', x, 0, 1) : x;
   const hs: Tensor[] = [];
