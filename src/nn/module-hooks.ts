@@ -29,13 +29,19 @@ interface Hooks {
 }
 const hooksOf = new WeakMap<Module, Hooks>();
 
+let edits = 0;
+/** Grows whenever a hook comes or goes. */
+export const hookEdits = (): number => edits;
+
 export function addHook<K extends keyof Hooks>(module: Module, kind: K, hook: Hooks[K][number]): HookHandle {
   const hooks = hooksOf.get(module) ?? { forwardPre: [], forward: [], backwardPre: [], backward: [], load: [] };
   hooksOf.set(module, hooks);
   const list = hooks[kind] as Hooks[K][number][];
   list.push(hook);
+  edits++;
   return {
     remove: () => {
+      edits++;
       const at = list.indexOf(hook);
       if (at >= 0) list.splice(at, 1);
     },

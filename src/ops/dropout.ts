@@ -9,6 +9,7 @@ import { scalarTypeName } from '../dtype/promotion.ts';
 import { bernoulli } from '../random/cpu-streams.ts';
 import { defaultGenerator } from '../random/generator.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { drawn } from '../tensor/tracing.ts';
 import { writeInto } from '../tensor/write.ts';
 import { castTo } from './conversion.ts';
 import { fromBytes } from './creation.ts';
@@ -22,12 +23,14 @@ const float = (value: number): ReturnType<typeof scalar> => scalar(value, getDef
 
 /** Ones with probability `keep`, else zeros. */
 export function drawMask(shape: readonly number[], dtype: DType, keep: number, device: string): Tensor {
-  const array = makeArray(
-    dtype,
-    shape.reduce((n, d) => n * d, 1),
-  );
-  bernoulli(defaultGenerator, dtype, array, keep);
-  return fromBytes(viewBytes(array), shape, dtype, device);
+  return drawn(() => {
+    const array = makeArray(
+      dtype,
+      shape.reduce((n, d) => n * d, 1),
+    );
+    bernoulli(defaultGenerator, dtype, array, keep);
+    return fromBytes(viewBytes(array), shape, dtype, device);
+  });
 }
 
 export function checkProbability(p: number): void {

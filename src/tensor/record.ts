@@ -18,6 +18,7 @@ import { engineOf } from './devices.ts';
 import { refuseOverlap } from './overlap.ts';
 import { currentPlace, currentScope, noteResult, writeTarget } from './scope.ts';
 import { Storage, Tensor } from './tensor.ts';
+import { sink } from './tracing.ts';
 
 /** Constants of a call, interned by the caller: equal constants are the same object. */
 export interface Constants {
@@ -100,6 +101,7 @@ export function record(operator: Operator, inputs: readonly Tensor[], options: C
 
 function makeNode(signature: Signature, inputs: readonly Tensor[], options: CallOptions): Node {
   const n = inputs.length;
+  if (sink !== null && collected === null) sink.inputs(inputs);
   const srcs = new Array<Value>(n);
   for (let i = 0; i < n; i++) srcs[i] = inputs[i].storage.value;
   const place = currentScope() === null ? '' : currentPlace();

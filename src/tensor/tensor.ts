@@ -10,6 +10,7 @@ import { Edge, Tape, type Version } from '../autograd/tape.ts';
 import type { DType } from '../dtype/dtype.ts';
 import { Value } from '../graph/node.ts';
 import { makeView, type View } from '../shape/view.ts';
+import { sink } from './tracing.ts';
 
 /** Bytes on a device; `value` is what they are now. */
 export class Storage implements Version {
@@ -94,10 +95,12 @@ export class Tensor {
     return this.tape.output;
   }
   get grad(): Tensor | null {
+    if (sink !== null) sink.gradient(this as Tensor, 'read');
     this.gradSeen = true;
     return this.grad_;
   }
   set grad(value: Tensor | null) {
+    if (sink !== null) sink.gradient(this as Tensor, 'clear');
     this.grad_ = value ?? null;
     this.gradSeen = true;
   }
