@@ -138,19 +138,21 @@ class Builder {
     else if (this.#trace.storages.has(storage)) {
       ref = { kind: 'held', storage };
       this.#held.add(storage);
-    } else {
+    } else if (this.#isMade(storage)) {
       const { value } = storage;
-      const inside = this.#trace.produced.has(value) || this.#trace.dataOf.has(value);
-      if (inside) {
-        const from = this.#valueRef(value);
-        ref = { kind: 'new', at: this.#cells.push({ from, count: storage.count, value }) - 1 };
-      } else {
-        ref = { kind: 'held', storage };
-        this.#held.add(storage);
-      }
+      const from = this.#valueRef(value);
+      ref = { kind: 'new', at: this.#cells.push({ from, count: storage.count, value }) - 1 };
+    } else {
+      ref = { kind: 'held', storage };
+      this.#held.add(storage);
     }
     this.#cellOf.set(storage, ref);
     return ref;
+  }
+  /** Whether the call has made it. */
+  #isMade(storage: Storage): boolean {
+    const { storages, produced, dataOf } = this.#trace;
+    return !storages.has(storage) && (produced.has(storage.value) || dataOf.has(storage.value));
   }
   #version(version: Version): VersionRef | null {
     const known = this.#versionOf.get(version);
@@ -239,7 +241,7 @@ class Builder {
       const at = this.#argumentOf.get(x);
       if (at !== undefined) return { kind: 'argument', at };
       // A parameter or another leaf from outside is that very tensor.
-      const isHeld = this.#trace.storages.has(x.storage) && (x.tape.edge?.leaf === x || this.#isField(x));
+      const isHeld = !this.#isMade(x.storage) && (x.tape.edge?.leaf === x || this.#isField(x));
       return isHeld ? { kind: 'same', value: x } : { kind: 'tensor', at: this.#tensor(x) };
     }
     const path = this.#given.objects.get(x);
