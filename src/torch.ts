@@ -28,6 +28,7 @@ import {
 } from './autograd/modes.ts';
 import { selectIsa } from './backend/cpu/features.ts';
 import { getNumThreads, setNumThreads } from './backend/cpu/pool.ts';
+import { compile, compiler } from './compile/index.ts';
 import { cudaBackends, get_float32_matmul_precision, set_float32_matmul_precision } from './cuda/backends.ts';
 import { cuda } from './cuda/index.ts';
 import * as data from './data/index.ts';
@@ -146,6 +147,8 @@ export const torch = {
   is_grad_enabled,
   is_inference_mode_enabled,
   set_grad_enabled,
+  compile,
+  compiler,
   keep: keep as <T extends Tensor>(x: T) => T,
   Generator,
   default_generator: defaultGenerator,

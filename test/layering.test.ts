@@ -19,7 +19,7 @@ const layers: Readonly<Record<string, number>> = {
   ...rank(4, 'autograd', 'tensor'),
   ...rank(5, 'ops'),
   ...rank(6, 'nn', 'optim', 'data', 'distributions', 'func', 'amp', 'quant', 'sparse', 'serialize', 'onnx', 'tensorboard'),
-  ...rank(6, 'cuda', 'profiler', 'distributed', 'models', 'peft'),
+  ...rank(6, 'cuda', 'profiler', 'distributed', 'models', 'peft', 'compile'),
   // The files directly in src/ (index.ts) are the public surface; the command line and the FFI are written against it.
   ...rank(7, '.', 'ffi', 'cli'),
 };

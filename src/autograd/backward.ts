@@ -10,6 +10,7 @@ import { engineOf } from '../tensor/devices.ts';
 import { collectCalls, record } from '../tensor/record.ts';
 import { holding } from '../tensor/scope.ts';
 import { Storage, Tensor } from '../tensor/tensor.ts';
+import { sink } from '../tensor/tracing.ts';
 import { flags } from '../util/flags.ts';
 import { accumulate, accumulateCall, gradientCall, seededBy } from './gradients.ts';
 import { anomaly, modes } from './modes.ts';
@@ -373,8 +374,10 @@ function gather(arrivals: Arrivals): boolean {
   return any;
 }
 
-const through = (edge: Edge, grads: readonly (Tensor | null)[], create: boolean): readonly (Tensor | null)[] =>
-  edge.custom !== null ? edge.custom(grads) : gradientsThrough(edge, grads, create);
+function through(edge: Edge, grads: readonly (Tensor | null)[], create: boolean): readonly (Tensor | null)[] {
+  if (sink !== null) sink.backward(edge);
+  return edge.custom !== null ? edge.custom(grads) : gradientsThrough(edge, grads, create);
+}
 
 /** In anomaly mode, errors and NaNs of a gradient name the call that made the edge. */
 function anomalous(edge: Edge, work: () => readonly (Tensor | null)[]): readonly (Tensor | null)[] {
@@ -459,6 +462,7 @@ function exposeGradient(g: Tensor): void {
 }
 
 function accumulateInto(target: Tensor, grad: Tensor, create: boolean): void {
+  if (sink !== null) sink.gradient(target, 'read');
   const present = target.grad_;
   if (present !== null) {
     operators.addToGrad(target, grad);

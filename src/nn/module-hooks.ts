@@ -29,14 +29,20 @@ export interface Hooks {
   readonly load: LoadHook[];
 }
 
+let edits = 0;
+/** Grows whenever a hook comes or goes. */
+export const hookEdits = (): number => edits;
+
 export function addHook<K extends keyof Hooks>(module: Module, kind: K, hook: Hooks[K][number]): HookHandle {
   const state = moduleState(module);
   state.hooks ??= { forwardPre: [], forward: [], backwardPre: [], backward: [], load: [] };
   const { hooks } = state;
   const list = hooks[kind] as Hooks[K][number][];
   list.push(hook);
+  edits++;
   return {
     remove: () => {
+      edits++;
       const at = list.indexOf(hook);
       if (at >= 0) list.splice(at, 1);
     },

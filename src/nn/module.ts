@@ -10,6 +10,7 @@ import { toTensor } from '../ops/conversion.ts';
 import { Tensor } from '../ops/methods.ts';
 import { openEngines } from '../tensor/devices.ts';
 import { closeScope, currentScope, type ModuleScope, newWalk, openScope, presumeDead } from '../tensor/scope.ts';
+import { sink } from '../tensor/tracing.ts';
 import { copyModule } from './module-copy.ts';
 import {
   addHook,
@@ -25,6 +26,14 @@ import {
 import { findState, type ModuleState, moduleState, newState } from './module-state.ts';
 import { moduleText } from './module-text.ts';
 import { isParameter, moveInPlace, type Parameter } from './parameter.ts';
+
+/** `torch.compile`, which is made of what is here and hands itself down. */
+let compiler: (fn: never, options: object) => unknown = () => {
+  throw new Error('internal: torch.compile was not provided');
+};
+export function provideCompiler(compile: (fn: never, options: object) => unknown): void {
+  compiler = compile;
+}
 
 export interface Module {
   (...args: Parameters<this['forward']>): ReturnType<this['forward']>;
@@ -225,6 +234,15 @@ export class Module {
     return copyModule(this, { isModule: (x): x is Module => x instanceof Module, bare: bareModule }) as this;
   }
 
+  /**
+   * Prepares `forward` with `torch.compile`, in place: hooks stay outside of it.
+   * https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.compile
+   */
+  compile(options: object = {}): void {
+    const { forward } = this;
+    this.forward = compiler(forward.bind(this) as never, options) as never;
+  }
+
   /** What is between the parentheses of this module's line when it is printed. */
   extra_repr(): string {
     return '';
@@ -319,6 +337,7 @@ function ownBuffers(m: Module): [string, Tensor][] {
 
 /** Forgets a gradient, or makes it zero. */
 export function clearGrad(p: Tensor, set_to_none: boolean): void {
+  if (sink !== null) sink.gradient(p, set_to_none ? 'clear' : 'read');
   if (p.grad_ === null) return;
   if (!set_to_none) {
     const grad = p.grad_ as Tensor;
@@ -332,6 +351,7 @@ export function clearGrad(p: Tensor, set_to_none: boolean): void {
 // ---- calls
 
 function callModule(self: Module, state: ModuleState, args: readonly never[]): unknown {
+  if (sink !== null) sink.module(self);
   const outer = currentScope();
   const scope = outer ?? openScope(self);
   if (outer === null && state.localName === null) prepareTree(self);

@@ -8,6 +8,7 @@ import { canonicalDevice, engineOf } from '../tensor/devices.ts';
 import { item } from '../tensor/read.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import { leafValue, Tensor, tensorOf } from '../tensor/tensor.ts';
+import { sink } from '../tensor/tracing.ts';
 import { detached } from '../tensor/view-tensor.ts';
 import { toTensor } from './conversion.ts';
 import { shapeList } from './dims.ts';
@@ -36,6 +37,7 @@ export function fromBytes(bytes: Uint8Array, shape: readonly number[], dtype: DT
   const buffer = backend.allocate(numelOf(shape) * dtype.itemsize);
   backend.write(buffer, bytes);
   value.buffer = buffer;
+  if (sink !== null) sink.data(value, bytes);
   return tensorOf(value, makeView(dtype, on, shape));
 }
 

@@ -15,6 +15,7 @@ import { defaultGenerator } from '../random/generator.ts';
 import * as dimsOf from '../shape/dim.ts';
 import { constantsBy, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { drawn, sink } from '../tensor/tracing.ts';
 import { writeInto } from '../tensor/write.ts';
 import { castTo } from './conversion.ts';
 import { fromBytes } from './creation.ts';
@@ -28,15 +29,16 @@ const float = (value: number): ReturnType<typeof scalar> => scalar(value, getDef
 
 /** Elements from which a card draws its own numbers. */
 const leastOnCard = 2 ** 16;
-const counterConstants = constantsBy('counterMask', (dtype: DType) => dtype);
+const maskConstants = constantsBy('counterMask', (dtype: DType) => dtype);
 /**
  * Squares (B. Widynski, arXiv:2004.06278): four rounds of a middle square of the element's position times the key, 32 bits a position. A key is
- * any odd number here, drawn from the generator.
+ * any odd number here, drawn from the generator: a number of the call, or where the call is prepared once for many (`torch.compile`) an input.
  */
-const counterMask: Operator<DType> = {
+const maskOperator: Operator<DType> = {
   name: 'dropout_mask',
   paramTypes: () => [int64, int64],
-  body: (_, { constants: dtype, dims, params: [key, threshold] }) => {
+  body: ([drawnKey], { constants: dtype, dims, params: [threshold, numberKey] }) => {
+    const key = drawnKey === undefined ? numberKey : drawnKey.reshape([]);
     const spin = (x: Prim): Prim => x.scalar('ushr', 32).scalar('or', x.scalar('shl', 32));
     const y = iota([dimsOf.productOf(dims)], 0)
       .add(1)
@@ -45,24 +47,31 @@ const counterMask: Operator<DType> = {
     const first = spin(y.mul(y).add(y));
     const second = spin(first.mul(first).add(z));
     const third = spin(second.mul(second).add(y));
-    const drawn = third.mul(third).add(z).scalar('ushr', 32);
-    return [drawn.lt(threshold).cast(dtype).reshape(dims)];
+    const word = third.mul(third).add(z).scalar('ushr', 32);
+    return [word.lt(threshold).cast(dtype).reshape(dims)];
   },
 };
+const nextKey = (): bigint => BigInt.asIntN(64, defaultGenerator.engine.next64() | 1n);
+
+function counterMask(shape: readonly number[], dtype: DType, keep: number, device: string): Tensor {
+  const threshold = BigInt(Math.round(keep * 2 ** 32));
+  const options = { constants: maskConstants(dtype), dims: shape, device };
+  if (sink === null) return record(maskOperator as never, [], { ...options, params: [threshold, nextKey()] })[0];
+  const key = drawn(() => fromBytes(viewBytes(BigInt64Array.of(nextKey())), [1], int64, device));
+  return record(maskOperator as never, [key], { ...options, params: [threshold, 0n] })[0];
+}
 
 /** Ones with probability `keep`, else zeros. */
 export function drawMask(shape: readonly number[], dtype: DType, keep: number, device: string): Tensor {
-  if (device.startsWith('cuda') && shape.reduce((n, d) => n * d, 1) >= leastOnCard) {
-    const key = BigInt.asIntN(64, defaultGenerator.engine.next64() | 1n);
-    const params = [key, BigInt(Math.round(keep * 2 ** 32))];
-    return record(counterMask as never, [], { constants: counterConstants(dtype), dims: shape, params, device })[0];
-  }
-  const array = makeArray(
-    dtype,
-    shape.reduce((n, d) => n * d, 1),
-  );
-  bernoulli(defaultGenerator, dtype, array, keep);
-  return fromBytes(viewBytes(array), shape, dtype, device);
+  if (device.startsWith('cuda') && shape.reduce((n, d) => n * d, 1) >= leastOnCard) return counterMask(shape, dtype, keep, device);
+  return drawn(() => {
+    const array = makeArray(
+      dtype,
+      shape.reduce((n, d) => n * d, 1),
+    );
+    bernoulli(defaultGenerator, dtype, array, keep);
+    return fromBytes(viewBytes(array), shape, dtype, device);
+  });
 }
 
 export function checkProbability(p: number): void {

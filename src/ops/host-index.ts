@@ -12,6 +12,7 @@ import { indexCheckName } from '../tensor/engine.ts';
 import { readWindow } from '../tensor/read.ts';
 import { constantsOf, record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { hostCheck, sink } from '../tensor/tracing.ts';
 import { detached } from '../tensor/view-tensor.ts';
 import { spoilLesson } from '../util/lesson.ts';
 
@@ -57,9 +58,14 @@ export function requireInside(index: Tensor, low: number, high: number, error: (
   const { backend } = engineOf(index.device);
   if (!backend.limits.canBlock || backend.name === 'null') return;
   spoilLesson();
-  const found = firstOutside(index, low, high, except);
-  if (found === null) return;
-  if (found !== undefined) throw error(found);
+  if (index.storage.value.buffer !== null && index.view_.numel <= mostChecked) {
+    hostCheck(index, (t) => {
+      const found = firstOutside(t, low, high, except);
+      if (typeof found === 'number') throw error(found);
+    });
+    return;
+  }
+  if (sink !== null) sink.refuse('indices that are computed inside are checked on the host');
   const excepted = except !== undefined;
   const [check] = record(checkOperator as never, [detached(index)], {
     constants: constantsOf(`index_check:${excepted}`, () => ({ excepted })),

@@ -8,7 +8,7 @@ import { declare, overload } from './declare.ts';
 import { shapeList } from './dims.ts';
 import { pairwiseDistance } from './distance-bodies.ts';
 import { requireInside } from './host-index.ts';
-import { valueOutside } from './host-value.ts';
+import { requireValuesInside } from './host-value.ts';
 import {
   bceLoss,
   bceWithLogits,
@@ -76,7 +76,7 @@ function gaussianOf(x: Tensor, t: Tensor, variance: Tensor | number, full: boole
     if (variance < 0) throw new Error('var has negative entry/entries');
     spread = use('full_like', x, variance);
   } else {
-    if (valueOutside(variance, 0, Number.POSITIVE_INFINITY)) throw new Error('var has negative entry/entries');
+    requireValuesInside(variance, 0, Number.POSITIVE_INFINITY, 'var has negative entry/entries');
     spread = variance;
     if (!sameShape(x, variance)) {
       const lead = x.view_.shape.slice(0, -1);
@@ -95,8 +95,8 @@ function bceOf(x: Tensor, t: Tensor, weight: Tensor | null, reduction: Reduction
     throw new Error(
       `Using a target size (${sizeText(t)}) that is different to the input size (${sizeText(x)}) is deprecated. Please ensure they have the same size.`,
     );
-  if (valueOutside(x, 0, 1)) throw new Error('all elements of input should be between 0 and 1');
-  if (valueOutside(t, 0, 1)) throw new Error('all elements of target should be between 0 and 1');
+  requireValuesInside(x, 0, 1, 'all elements of input should be between 0 and 1');
+  requireValuesInside(t, 0, 1, 'all elements of target should be between 0 and 1');
   return bceLoss(present(x, t, weight === null ? null : expandTo(weight, x.view_.shape)), reduction);
 }
 function bceLogitsOf(x: Tensor, t: Tensor, weight: Tensor | null, positive: Tensor | null, reduction: Reduction): Tensor {

@@ -9,6 +9,7 @@ import type { Prim } from '../graph/prim.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { readWindow } from '../tensor/read.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { hostCheck } from '../tensor/tracing.ts';
 import { writeInto } from '../tensor/write.ts';
 import { spoilLesson } from '../util/lesson.ts';
 import { declare, declareInplace, overload } from './declare.ts';
@@ -85,19 +86,21 @@ const subOf = scaled(subCall, subScaled, checkSubtraction);
 /** Throws if an integer divisor is zero, as far as it is known now. */
 function checkDivisor(dtype: DType, divisor: Operand): void {
   if (dtype.kind !== 'int') return;
-  let zero = false;
-  if (!(divisor instanceof Tensor)) zero = Number(scalarValue(divisor)) === 0;
-  else {
+  if (!(divisor instanceof Tensor)) {
+    if (Number(scalarValue(divisor)) === 0) throw new Error('ZeroDivisionError');
+  } else {
     spoilLesson();
     const { buffer } = divisor.storage.value;
     const { backend } = engineOf(divisor.device);
     if (buffer === null || divisor.view_.numel > 1 << 16 || !divisor.view_.contiguous || divisor.storage.value.dtype !== divisor.dtype)
       return;
     if (!backend.limits.canBlock || backend.name === 'null') return;
-    const { array, base } = readWindow(divisor);
-    for (let i = base; i < base + divisor.view_.numel && !zero; i++) zero = Number(array[i]) === 0;
+    hostCheck(divisor, (t) => {
+      if (t.storage.value.buffer === null) return;
+      const { array, base } = readWindow(t);
+      for (let i = base; i < base + t.view_.numel; i++) if (Number(array[i]) === 0) throw new Error('ZeroDivisionError');
+    });
   }
-  if (zero) throw new Error('ZeroDivisionError');
 }
 const divides =
   (kernel: string) =>

@@ -12,6 +12,7 @@ import { numelOf } from '../shape/view.ts';
 import { toTypedArray } from '../tensor/read.ts';
 import { record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { drawn } from '../tensor/tracing.ts';
 import { detached } from '../tensor/view-tensor.ts';
 import { writeInto } from '../tensor/write.ts';
 import { checkSize, fromBytes } from './creation.ts';
@@ -23,9 +24,11 @@ export type Fill = (out: StorageArray, contiguous: boolean) => void;
 
 export function draw(size: readonly number[], dtype: DType, device: string | null, fill: Fill): Tensor {
   checkSize(size);
-  const out = makeArray(dtype, numelOf(size));
-  fill(out, true);
-  return fromBytes(viewBytes(out), size, dtype, device);
+  return drawn(() => {
+    const out = makeArray(dtype, numelOf(size));
+    fill(out, true);
+    return fromBytes(viewBytes(out), size, dtype, device);
+  });
 }
 
 /** A draw of x's shape, laid out like x. */

@@ -7,6 +7,7 @@ import { scalarTypeName } from '../dtype/promotion.ts';
 import { clearGrad } from '../nn/module.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { engineOf } from '../tensor/devices.ts';
+import { sink } from '../tensor/tracing.ts';
 
 export type ParamGroup<O extends object> = { params: Tensor[] } & O;
 export type GroupInput<O extends object> = { readonly params: Iterable<Tensor> } & Partial<O>;
@@ -101,6 +102,7 @@ export abstract class Optimizer<O extends object> {
     return loss;
   }
   #apply(): void {
+    if (sink !== null) sink.optimizer(this);
     const devices = new Set<string>();
     const before: [Tensor, ParameterState | null][] = [];
     no_grad(() => {
@@ -118,6 +120,7 @@ export abstract class Optimizer<O extends object> {
         this.update(slots, group);
       }
     });
+    if (sink !== null) sink.optimizer(null);
     try {
       for (const device of devices) engineOf(device).flush();
     } catch (error) {
@@ -128,6 +131,18 @@ export abstract class Optimizer<O extends object> {
       }
       throw error;
     }
+  }
+  /**
+   * A step without its calls, for those who make them themselves (`torch.compile`): counts on in `states`, which then are the parameters' states.
+   * `counting` collects what the rules would be called with.
+   */
+  count(stepped: readonly (readonly Tensor[])[], states: ReadonlyMap<Tensor, ParameterState>): void {
+    this.param_groups.forEach((group, i) => {
+      this.update(
+        stepped[i].map((p): Slot => ({ p, grad: p, state: states.get(p)! })),
+        group,
+      );
+    });
   }
   /** One step of all parameters of a group that have a gradient. */
   protected abstract update(slots: readonly Slot[], group: O): void;

@@ -10,6 +10,7 @@ import type { Operator } from '../graph/operator.ts';
 import type { Prim } from '../graph/prim.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { constantsOf, type Constants as Interned } from '../tensor/record.ts';
+import { sink } from '../tensor/tracing.ts';
 import { writeCall } from '../tensor/write.ts';
 import { alike, type Slot } from './optimizer.ts';
 
@@ -27,6 +28,25 @@ export interface RuleConstants {
 }
 
 export type Rule<C extends object> = (slots: readonly Slot[], constants: C & RuleConstants, numbers: readonly number[]) => void;
+
+/** What rules would be called with, while an optimizer's step is only counted (`Optimizer.count`); null: they are called. */
+export interface CountedRule {
+  readonly call: object;
+  readonly numbers: readonly number[];
+}
+let counted: CountedRule[] | null = null;
+/** Runs `work`, whose rules are not called. */
+export function countRules(work: () => void): readonly CountedRule[] {
+  const before = counted;
+  const calls: CountedRule[] = [];
+  counted = calls;
+  try {
+    work();
+  } finally {
+    counted = before;
+  }
+  return calls;
+}
 
 export function makeRule<C extends object>(spec: RuleSpec<C>): Rule<C> {
   type Constants = { readonly own: C & RuleConstants; readonly width: number };
@@ -55,6 +75,11 @@ export function makeRule<C extends object>(spec: RuleSpec<C>): Rule<C> {
   return (slots, constants, numbers) => {
     const { call, states } = interned(constants);
     for (const part of alike(slots)) {
+      if (counted !== null) {
+        counted.push({ call, numbers });
+        continue;
+      }
+      if (sink !== null) sink.rule(call, numbers);
       const inputs: Tensor[] = [];
       const written: Tensor[] = [];
       for (let i = 0; i < part.length; i++) {

@@ -144,9 +144,32 @@ export class ProgramCache {
   run(captured: Captured): void {
     trace('graph', () => describeGraph(captured));
     const { program, symbols } = this.find(captured);
-    const { donors, externals: read, outputs: made } = captured;
+    const { donors, externals: read, outputs: made, scalars } = captured;
     const externals = new Array<Buffer>(read.length);
     for (let i = 0; i < read.length; i++) externals[i] = bufferOf(read[i]);
+    const outputs = this.launch(program, { externals, donors, symbols, scalars });
+    for (let i = 0; i < made.length; i++) {
+      made[i].buffer = outputs[i];
+      // The donor's memory now holds the new value.
+      if (program.outputs[i].donated) read[donors[i]].buffer = null;
+    }
+  }
+
+  /** Reserves memory for a program's outputs and runs it; gives that memory. Nothing has changed if this throws before the first kernel. */
+  launch(
+    program: Program,
+    {
+      externals,
+      donors,
+      symbols,
+      scalars,
+    }: {
+      readonly externals: readonly Buffer[];
+      readonly donors: readonly number[];
+      readonly symbols: ArrayLike<number>;
+      readonly scalars: readonly (number | bigint)[];
+    },
+  ): Buffer[] {
     const planned = program.outputs;
     const outputs = new Array<Buffer>(planned.length);
     let reserved = 0;
@@ -159,15 +182,11 @@ export class ProgramCache {
       for (let i = 0; i < reserved; i++) if (!planned[i].donated) this.backend.free(outputs[i]);
       throw error;
     }
-    program.executable.run({ externals, outputs, symbols, scalars: captured.scalars });
-    for (let i = 0; i < made.length; i++) {
-      made[i].buffer = outputs[i];
-      // The donor's memory now holds the new value.
-      if (planned[i].donated) read[donors[i]].buffer = null;
-    }
+    program.executable.run({ externals, outputs, symbols, scalars });
     this.last = program;
     this.statistics.runs++;
     this.statistics.kernels += program.plan.steps.length;
+    return outputs;
   }
 }
 

@@ -14,6 +14,7 @@ import { flags } from '../util/flags.ts';
 import { spoilLesson } from '../util/lesson.ts';
 import { atCall, type DataCheck, decodeFault, failureOf, markFailed, nameOf, WriteLog } from './recovery.ts';
 import { forgetCandidates, isHolding, keepPlace, keepTheLiving } from './scope.ts';
+import { sink } from './tracing.ts';
 
 /** Small deterministic generator for the flag `flush=random:SEED`. */
 function randomFlush(): () => boolean {
@@ -70,6 +71,10 @@ export class Engine {
     if (this.#unnamed) this.#nameChecks(node);
     this.#pending.push(node);
     this.#pendingBytes += node.signature.bytes;
+    if (sink !== null) {
+      sink.submitted(node);
+      if (sink.holds) return;
+    }
     if (flags.flush !== 'lazy' && (flags.flush === 'eager' || flushNow())) {
       this.#flushMidCall();
       return;
@@ -103,8 +108,30 @@ export class Engine {
     this.#unnamed = false;
   }
 
+  /** What is pending will not be computed here: it has been (`compile/replay.ts`). What a handle may ask for keeps its sources. */
+  retract(): void {
+    const pending = this.#pending;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#armed = false;
+    for (const node of pending) settle(node);
+    this.writes.clear();
+    forgetCandidates();
+  }
+  /** What is pending counts as never made: storages hold again what they held. */
+  undo(error: Error): void {
+    this.#abandon(0, error);
+    this.#pendingBytes = 0;
+    this.#armed = false;
+    forgetCandidates();
+  }
+
   /** Computes what is pending, and `asked` in any case. */
   flush(asked: Value | null = null): void {
+    if (sink?.holds && asked === null) {
+      sink.flush();
+      return;
+    }
     if (this.#checks.length > 0) this.#runChecks();
     try {
       this.#flushAll(asked);
@@ -254,6 +281,7 @@ export class Engine {
   /** The value in memory: flushes if it must be computed. */
   materialize(value: Value): NonNullable<Value['buffer']> {
     spoilLesson();
+    if (sink !== null) sink.read();
     if (value.buffer === null) {
       if (value.presumedDead !== null) keepPlace(positionText(value.presumedDead));
       this.flush(value);

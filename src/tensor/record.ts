@@ -20,6 +20,7 @@ import { noteCall } from './learn.ts';
 import { refuseOverlap } from './overlap.ts';
 import { currentPlace, currentScope, noteResult, writeTarget } from './scope.ts';
 import { Storage, Tensor } from './tensor.ts';
+import { sink } from './tracing.ts';
 
 /** Constants of a call, interned by the caller: equal constants are the same object. */
 export interface Constants {
@@ -109,6 +110,7 @@ function makeNode(
   donors: readonly Tensor[] | null,
 ): Node {
   const n = inputs.length;
+  if (sink !== null && collected === null) sink.inputs(inputs);
   const srcs = new Array<Value>(n);
   for (let i = 0; i < n; i++) srcs[i] = inputs[i].storage.value;
   const node = new Node(signature, srcs, offsetsOf(inputs), params, donorsOf(donors), currentPlace());

@@ -11,6 +11,7 @@ import type { DType } from '../dtype/dtype.ts';
 import { type Position, Value } from '../graph/node.ts';
 import { makeView, type View } from '../shape/view.ts';
 import { spoilLesson } from '../util/lesson.ts';
+import { sink } from './tracing.ts';
 
 /** Bytes on a device; `value` is what they are now. */
 export class Storage implements Version, Position {
@@ -97,10 +98,12 @@ export class Tensor {
     return this.tape.output;
   }
   get grad(): Tensor | null {
+    if (sink !== null) sink.gradient(this as Tensor, 'read');
     this.gradSeen = true;
     return this.grad_;
   }
   set grad(value: Tensor | null) {
+    if (sink !== null) sink.gradient(this as Tensor, 'clear');
     this.grad_ = value ?? null;
     this.gradSeen = true;
   }

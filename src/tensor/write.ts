@@ -13,6 +13,7 @@ import { refuseMultiView } from './multi-view.ts';
 import { type CallOptions, constantsOf, prepareCall, record } from './record.ts';
 import { writing } from './scope.ts';
 import { type Storage, Tensor } from './tensor.ts';
+import { sink } from './tracing.ts';
 
 /** Broadcasts and casts a value to the layout of what it is written to. */
 const fit: Operator<{ rank: number; dtype: Tensor['dtype'] }> = {
@@ -27,6 +28,7 @@ const storeWindow: Operator<null> = {
 
 function checkWritable(self: Tensor): void {
   spoilLesson();
+  if (sink !== null) sink.writing(self);
   if (modes.grad && self.tape.edge?.leaf) {
     if (self.is_leaf) throw new Error('a leaf Variable that requires grad is being used in an in-place operation.');
     throw new Error('a view of a leaf Variable that requires grad is being used in an in-place operation.');

@@ -65,6 +65,11 @@ export const flagTable = {
     env: 'MAGPIE_ATTENTION_BYTES',
     doc: 'bytes of attention scores in memory at a time: from four times as many on, queries are taken block by block',
   },
+  compileCheck: {
+    type: 'number',
+    env: 'MAGPIE_COMPILE_CHECK',
+    doc: 'every so many calls of a prepared function of `torch.compile` are traced again and compared; 0: none',
+  },
   isa: {
     type: 'string',
     env: 'MAGPIE_ISA',
@@ -114,6 +119,7 @@ export const flagDefaults: Readonly<Flags> = {
   pendingNodes: 4096,
   sweepBytes: 256 * 2 ** 20,
   attentionBytes: 16 * 2 ** 20,
+  compileCheck: 0,
   isa: '',
   threads: 0,
   memory: Infinity,

@@ -4,6 +4,7 @@
  * A scheduler says what the rates are after `last_epoch` has advanced (`get_lr`), most of them from the rates that are set now, as PyTorch
  * does, so that schedulers can be chained.
  */
+import { libraryState } from '../../tensor/tracing.ts';
 
 /** What a scheduler needs of an optimizer. */
 export interface SchedulableGroup {
@@ -67,8 +68,10 @@ export abstract class LRScheduler {
   }
   /** The next epoch; `epoch` jumps to one. */
   step(epoch?: number): void {
-    this.stepCount++;
-    this.update(epoch);
+    libraryState(() => {
+      this.stepCount++;
+      this.update(epoch);
+    });
   }
   update(epoch?: number): void {
     let rates: number[];

@@ -1,5 +1,6 @@
 /** Schedules made of others: one after the other, or all at once. */
 import { bindConstructor, type ConstructorArguments } from '../../nn/arguments.ts';
+import { libraryState } from '../../tensor/tracing.ts';
 import { LRScheduler, type Schedulable, type SchedulerState } from './base.ts';
 
 interface SequentialArguments {
@@ -66,12 +67,14 @@ export class SequentialLR extends Combined {
     this.lastLr = a.schedulers[0].get_last_lr();
   }
   override step(): void {
-    this.last_epoch++;
-    const at = this.milestones.filter((m) => m <= this.last_epoch).length;
-    const scheduler = this.schedulers[at];
-    if (at > 0 && this.milestones[at - 1] === this.last_epoch) scheduler.update(0);
-    else scheduler.step();
-    this.lastLr = scheduler.get_last_lr();
+    libraryState(() => {
+      this.last_epoch++;
+      const at = this.milestones.filter((m) => m <= this.last_epoch).length;
+      const scheduler = this.schedulers[at];
+      if (at > 0 && this.milestones[at - 1] === this.last_epoch) scheduler.update(0);
+      else scheduler.step();
+      this.lastLr = scheduler.get_last_lr();
+    });
   }
 }
 
@@ -84,7 +87,9 @@ export class ChainedScheduler extends Combined {
     this.lastLr = this.groups.map((g) => g.lr);
   }
   override step(): void {
-    for (const s of this.schedulers) s.step();
-    this.lastLr = this.groups.map((g) => g.lr);
+    libraryState(() => {
+      for (const s of this.schedulers) s.step();
+      this.lastLr = this.groups.map((g) => g.lr);
+    });
   }
 }

@@ -1,5 +1,6 @@
 /** Schedules that go up and down: cycles, one cycle, warm restarts. */
 import { bindConstructor, type ConstructorArguments } from '../../nn/arguments.ts';
+import { libraryState } from '../../tensor/tracing.ts';
 import { checkHasMomentum, LRScheduler, perGroup, type Schedulable, type SchedulableGroup, setMomentum } from './base.ts';
 
 type PerGroup = number | readonly number[];
@@ -274,6 +275,9 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
   }
   /** The next epoch, or any, also a fraction: `scheduler.step(epoch + i / iterations)`. */
   override step(epoch?: number): void {
+    libraryState(() => this.advance(epoch));
+  }
+  private advance(epoch: number | undefined): void {
     let to = epoch;
     if (to === undefined && this.last_epoch < 0) to = 0;
     if (to === undefined) {
