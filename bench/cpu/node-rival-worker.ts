@@ -5,7 +5,7 @@
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import type { Sample } from './our-rows.ts';
-import { decodedTokens, promptLength, smolVocabulary, tokenAt } from './our-rows.ts';
+import { decodedTokens, promptLength, smolPrompt, tokenAt } from './our-rows.ts';
 import { bertVocabulary, gptVocabulary, layers } from './rows.ts';
 
 interface OrtTensor {
@@ -136,7 +136,7 @@ async function prepareLlama(row: string, gguf: string): Promise<Prepared> {
     }
     return { made, seconds: (performance.now() - begin) / 1000 };
   };
-  const prompt = ids(row === 'smollm2-decode' ? promptLength : 128, smolVocabulary);
+  const prompt = smolPrompt.slice(0, row === 'smollm2-decode' ? promptLength : 128);
   return {
     outputs: async () => {
       const { made } = await evaluated(prompt, 8);

@@ -189,12 +189,20 @@ function gptPrefill(file: string, bf16: boolean): Prepared {
   return { outputs: () => once().map((t) => t.float()), sample: repeat(() => once()) };
 }
 
-export const smolVocabulary = 49_152;
+/** "The history of the lighthouse begins long before electricity. Fires were lit on hilltops to guide ships home at night. In Alexandria, a great tower ..." */
+export const smolPrompt: readonly number[] = [
+  504, 1463, 282, 260, 33059, 5634, 986, 1092, 4866, 30, 426, 1946, 592, 1150, 335, 13083, 33959, 288, 3948, 7761, 1478, 418, 3163, 30, 533,
+  23472, 28, 253, 1109, 11637, 436, 2837, 28, 284, 357, 436, 1137, 338, 624, 1420, 856, 325, 2269, 429, 1869, 578, 418, 3426, 30, 10893, 28,
+  303, 11935, 10483, 592, 2837, 282, 5692, 335, 7739, 284, 27372, 28, 351, 20067, 338, 11785, 2664, 30, 5545, 366, 4161, 281, 601, 351, 480,
+  3168, 28, 7811, 260, 13690, 284, 37640, 260, 267, 5381, 897, 9053, 30, 1550, 260, 19998, 2422, 281, 28, 502, 43780, 253, 13095, 30, 4104,
+  768, 303, 11935, 10483, 1658, 411, 2253, 28, 284, 480, 42805, 457, 7270, 30, 1249, 800, 701, 1361, 3048, 601, 28, 288, 16380, 260, 24224,
+  284, 1492,
+];
 
 function smol(gguf: string | undefined, work: 'decode' | 'prefill'): Prepared {
   if (gguf === undefined) throw new Error('the GGUF file is not there');
   const model = from_gguf(gguf);
-  const ids = prompt(work === 'decode' ? promptLength : 128, smolVocabulary);
+  const ids = smolPrompt.slice(0, work === 'decode' ? promptLength : 128);
   const tokens = torch.tensor([ids.map(BigInt)]);
   const answer = async (): Promise<Tensor[]> => {
     const made: number[] = [];

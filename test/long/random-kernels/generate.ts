@@ -1,10 +1,12 @@
 /**
  * Random kernels: a kernel a seed, of any dtypes and shapes (0 to 4 dimensions, sizes that may be symbols, also of zero), with sources that are broadcast, transposed,
- * strided, shifted, masked or gathered, any scalar operations, reductions of every kind, and products of matrices.
+ * strided, shifted, masked or gathered, any scalar operations, reductions of every kind; gathers and scatters by indices in memory; products of matrices.
  *
  * A source is exactly as long as the farthest element that is read, so that one element too many is one beyond the buffer. Kernels are written in the kernel IR,
  * as the scheduler writes it; what the IR leaves open (the sign of min(-0, 0), the bits of a NaN) is kept out, or out of the comparison.
  */
+
+import type { PlanBuilder } from '../../../src/backend/test-support.ts';
 import { encodeInto, viewArray } from '../../../src/dtype/codec.ts';
 import {
   bfloat16,
@@ -23,7 +25,6 @@ import {
 } from '../../../src/dtype/dtype.ts';
 import type { Expr, KernelBuilder, ReduceKind } from '../../../src/kernel/ir.ts';
 import { type ComputeType, type ScalarOp, scalarOps } from '../../../src/kernel/scalar.ts';
-import type { PlanBuilder } from '../../../src/backend/test-support.ts';
 import type { Dim } from '../../../src/shape/dim.ts';
 import * as dims from '../../../src/shape/dim.ts';
 
@@ -37,7 +38,7 @@ export interface Generated {
   readonly externals: readonly Uint8Array[];
   readonly outputBytes: number;
   readonly dtype: DType;
-  /** Fused multiply-adds in float64, or in WebAssembly that has none, are rounded twice in the reference: then only nearly equal. */
+  /** `nearly`: a product, whose sums the reference rounds more often. */
   readonly agreement: 'bits' | 'nearly';
   readonly hasFma: boolean;
 }
@@ -76,8 +77,47 @@ function randomShape(random: Random, rank: number, most: number): number[] {
   return shape;
 }
 
-const awkwardFloats = [0, -0, 1, -1, 0.5, 1.5, 2.5, -2.5, 1e-3, 3e38, 1e-40, -1e-44, Infinity, -Infinity, Number.NaN, 2 ** 31, -(2 ** 31), 448, 65520, 2 ** -9, 2 ** -16];
-const awkwardIntegers = [0n, 1n, -1n, 31n, 32n, 63n, 64n, 127n, -128n, 255n, 32767n, 2n ** 31n - 1n, -(2n ** 31n), 2n ** 53n, 2n ** 63n - 1n, -(2n ** 63n)];
+const awkwardFloats = [
+  0,
+  -0,
+  1,
+  -1,
+  0.5,
+  1.5,
+  2.5,
+  -2.5,
+  1e-3,
+  3e38,
+  1e-40,
+  -1e-44,
+  Infinity,
+  -Infinity,
+  Number.NaN,
+  2 ** 31,
+  -(2 ** 31),
+  448,
+  65520,
+  2 ** -9,
+  2 ** -16,
+];
+const awkwardIntegers = [
+  0n,
+  1n,
+  -1n,
+  31n,
+  32n,
+  63n,
+  64n,
+  127n,
+  -128n,
+  255n,
+  32767n,
+  2n ** 31n - 1n,
+  -(2n ** 31n),
+  2n ** 53n,
+  2n ** 63n - 1n,
+  -(2n ** 63n),
+];
 
 /** `tame`: numbers of ordinary size only, for products. */
 export function randomElements(dtype: DType, count: number, random: Random, tame = false): Uint8Array {
@@ -126,7 +166,7 @@ class Values {
   readonly #b: KernelBuilder;
   readonly #random: Random;
   readonly #pool: Expr[] = [];
-  nearly = false;
+  /** Whether there are multiply-adds. */
   fma = false;
 
   constructor(b: KernelBuilder, random: Random, loads: readonly Expr[]) {
@@ -175,7 +215,10 @@ class Values {
       return;
     }
     if (random() < 0.05) {
-      const dtype = pick(random, dtypes.filter((d) => d.itemsize < 4 && d.kind !== 'bool'));
+      const dtype = pick(
+        random,
+        dtypes.filter((d) => d.itemsize < 4 && d.kind !== 'bool'),
+      );
       this.push(this.#b.round(dtype, this.of(dtype.compute)));
       return;
     }
@@ -184,14 +227,12 @@ class Values {
     const op = pick(random, fitting);
     const { arity, level } = scalarOps[op];
     // min and max of two zeros may give either: there are no negative ones.
-    const settled = (e: Expr): Expr => ((op === 'min' || op === 'max') && type[0] === 'f' ? this.#b.scalar('add', e, this.#b.const(type, 0)) : e);
+    const settled = (e: Expr): Expr =>
+      (op === 'min' || op === 'max') && type[0] === 'f' ? this.#b.scalar('add', e, this.#b.const(type, 0)) : e;
     const args = Array.from({ length: arity }, () => settled(this.of(type)));
     if (op === 'select') args[0] = this.of('bool');
     // Composites are made of multiply-adds.
-    if (op === 'fma' || level === 'composite') {
-      this.fma = true;
-      if (type !== 'f32') this.nearly = true;
-    }
+    if (op === 'fma' || level === 'composite') this.fma = true;
     this.push(this.#b.scalar(op, ...args));
   }
 }
@@ -204,16 +245,18 @@ interface Layout {
 /** Strides of axes in memory: dense in some order, some axes broadcast or spread out, shifted. */
 function randomLayout(random: Random, shape: readonly Dim[], dense: boolean): Layout {
   const order = shape.map((_, i) => i);
-  if (random() < 0.35) for (let i = order.length - 1; i > 0; i--) {
-    const j = below(random, i + 1);
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
+  if (random() < 0.35)
+    for (let i = order.length - 1; i > 0; i--) {
+      const j = below(random, i + 1);
+      [order[i], order[j]] = [order[j]!, order[i]!];
+    }
   const strides = new Array<Dim>(shape.length).fill(0);
   let step: Dim = dense || random() < 0.8 ? 1 : 2 + below(random, 3);
   for (const axis of order.reverse()) {
     if (!dense && random() < 0.15) continue;
     strides[axis] = step;
-    step = dims.mul(step, shape[axis]!);
+    // A stride of zero would be a broadcast.
+    if (shape[axis] !== 0) step = dims.mul(step, shape[axis]!);
   }
   return { strides, offset: dense || random() < 0.7 ? 0 : below(random, 5) };
 }
@@ -221,14 +264,46 @@ function randomLayout(random: Random, shape: readonly Dim[], dense: boolean): La
 /** The number of elements up to the farthest one that a layout reaches. */
 function reach(shape: readonly Dim[], { strides, offset }: Layout, symbols: readonly number[]): number {
   const sizes = shape.map((d) => dims.evaluate(d, symbols));
-  if (sizes.some((n) => n === 0)) return 0;
-  return 1 + offset + strides.reduce<number>((sum, stride, i) => sum + dims.evaluate(stride, symbols) * (sizes[i]! - 1), 0);
+  // An axis that the layout does not move along says nothing: a vector that is broadcast into an empty matrix is there, and may be read.
+  if (sizes.some((n, i) => n === 0 && strides[i] !== 0)) return 0;
+  return 1 + offset + strides.reduce<number>((sum, stride, i) => sum + dims.evaluate(stride, symbols) * Math.max(0, sizes[i]! - 1), 0);
 }
 
 /** Adds the kernel of a seed to a plan; `symbols` are the values that the plan will run with. */
 export function addKernel(p: PlanBuilder, seed: number, symbols: readonly number[]): Generated {
   const random = generator(seed);
-  return random() < 0.04 ? addProduct(p, random) : addPointKernel(p, random, seed, symbols);
+  const kind = random();
+  if (kind < 0.04) return addProduct(p, random);
+  if (kind < 0.06) return addGather(p, random);
+  if (kind < 0.08) return addScatter(p, random);
+  return addPointKernel(p, random, seed, symbols);
+}
+
+/** Indices below `n`, the last one among them, so that one more would be too far. */
+function randomIndices(random: Random, count: number, n: number): Uint8Array {
+  const indices = BigInt64Array.from({ length: count }, () => BigInt(below(random, n)));
+  if (count > 0) indices[below(random, count)] = BigInt(n - 1);
+  return new Uint8Array(indices.buffer);
+}
+
+/** out[i] = source[index[i]] */
+function addGather(p: PlanBuilder, random: Random): Generated {
+  const dtype = pick(random, dtypes);
+  const [count, n] = [pick(random, extents), pick(random, extents)];
+  const [source, index] = [p.buffer('external', dtype, 0), p.buffer('external', int64, 0)];
+  p.gather(source, index, p.buffer('output', dtype, count), count);
+  const externals = [randomElements(dtype, n, random), randomIndices(random, count, n)];
+  return { externals, outputBytes: count * dtype.itemsize, dtype, agreement: 'bits', hasFma: false };
+}
+
+/** out[index[i]] += value[i], in order, from zeros. */
+function addScatter(p: PlanBuilder, random: Random): Generated {
+  const dtype = pick(random, [float32, float64, int32, int64]);
+  const [count, n] = [pick(random, extents), pick(random, extents)];
+  const [index, value] = [p.buffer('external', int64, 0), p.buffer('external', dtype, 0)];
+  p.scatterAdd(index, value, p.buffer('output', dtype, n), count);
+  const externals = [randomIndices(random, count, n), randomElements(dtype, count, random)];
+  return { externals, outputBytes: n * dtype.itemsize, dtype, agreement: 'bits', hasFma: false };
 }
 
 function addPointKernel(p: PlanBuilder, random: Random, seed: number, symbols: readonly number[]): Generated {
@@ -261,7 +336,7 @@ function addPointKernel(p: PlanBuilder, random: Random, seed: number, symbols: r
   const target = randomLayout(random, shape, true);
   const size = reach(shape, target, symbols);
   const output = p.buffer('output', dtype, size);
-  let [nearly, fma] = [false, false];
+  let fma = false;
   p.kernel({
     name: `random_${seed}`,
     shape,
@@ -275,19 +350,22 @@ function addPointKernel(p: PlanBuilder, random: Random, seed: number, symbols: r
         if (guard !== null) return b.load(load.buffer, load.type, load.index, b.scalar('lt', load.index, b.index(guard)));
         // Gathered: another element of the same buffer.
         if (random() < 0.12 && there > 0)
-          return b.load(load.buffer, load.type, b.scalar('irem', b.scalar('add', b.scalar('mul', load.index, b.index(7)), b.index(3)), b.index(there)));
+          return b.load(
+            load.buffer,
+            load.type,
+            b.scalar('irem', b.scalar('add', b.scalar('mul', load.index, b.index(7)), b.index(3)), b.index(there)),
+          );
         return load;
       });
       const inner = new Values(b, random, read);
       for (let n = below(random, 8); n > 0; n--) inner.step();
       let result = inner.any;
-      [nearly, fma] = [inner.nearly, inner.fma];
+      fma = inner.fma;
       if (reduce.length > 0) {
         const outer = new Values(b, random, []);
         for (let n = 1 + below(random, 2); n > 0; n--) outer.push(reduction(b, inner, random, extra.reduce));
         for (let n = below(random, 4); n > 0; n--) outer.step();
         result = outer.any;
-        nearly ||= inner.nearly || outer.nearly;
         fma ||= inner.fma || outer.fma;
       }
       const values = new Values(b, random, [result]);
@@ -295,7 +373,7 @@ function addPointKernel(p: PlanBuilder, random: Random, seed: number, symbols: r
       return dtype.name.startsWith('float8') ? b.round(dtype, cast) : cast;
     },
   });
-  return { externals, outputBytes: size * dtype.itemsize, dtype, agreement: nearly ? 'nearly' : 'bits', hasFma: fma };
+  return { externals, outputBytes: size * dtype.itemsize, dtype, agreement: 'bits', hasFma: fma };
 }
 
 function reduction(b: KernelBuilder, inner: Values, random: Random, reduce: (kind: ReduceKind, value: Expr) => Expr): Expr {
@@ -322,5 +400,11 @@ function addProduct(p: PlanBuilder, random: Random): Generated {
     c: p.operand(c, [m * n], n, 1),
   });
   const externals = [randomElements(dtype, batch * m * k, random, true), randomElements(dtype, (shared ? 1 : batch) * k * n, random, true)];
-  return { externals, outputBytes: batch * m * n * dtype.itemsize, dtype, agreement: dtype.kind === 'float' ? 'nearly' : 'bits', hasFma: true };
+  return {
+    externals,
+    outputBytes: batch * m * n * dtype.itemsize,
+    dtype,
+    agreement: dtype.kind === 'float' ? 'nearly' : 'bits',
+    hasFma: true,
+  };
 }

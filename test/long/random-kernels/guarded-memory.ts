@@ -4,7 +4,7 @@
  *
  * Stands in for the device's heap. Mappings are kept by size: most of the cost is the system's.
  */
-import { NativeHeap, type NativeBlock } from '../../../src/backend/cpu/memory.ts';
+import { type NativeBlock, NativeHeap } from '../../../src/backend/cpu/memory.ts';
 import { type NativeOs, requireOs } from '../../../src/backend/cpu/os.ts';
 
 const pattern = 0xa5;
