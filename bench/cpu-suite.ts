@@ -88,19 +88,20 @@ export async function cpuSuite(options: CpuSuiteOptions): Promise<CpuReport> {
       for (const row of chosen) add(await measureRow(row, limits.get(threads)!, suite, options));
       suite.stop();
     }
-    if (asked('import')) add({ id: 'import', threads: null, comparison: await importRow(options) });
-    if (asked('main-job')) {
-      const threads = Math.max(...options.threads);
-      const { comparison } = await startSuite({
-        seconds: options.jobSeconds,
-        rounds: Math.min(options.rounds, 3),
-        threads,
-        isa: undefined,
-        root,
-        log,
-      });
-      add({ id: 'main-job', threads, comparison });
-    }
+    const attempt = async (id: string, threads: number | null, measure: () => Promise<Comparison>): Promise<void> => {
+      if (!asked(id)) return;
+      try {
+        add({ id, threads, comparison: await measure() });
+      } catch (error) {
+        add({ id, threads, failure: (error as Error).message.split('\n')[0]! });
+      }
+    };
+    await attempt('import', null, () => importRow(options));
+    const most = Math.max(...options.threads);
+    await attempt('main-job', most, async () => {
+      const settings = { seconds: options.jobSeconds, rounds: Math.min(options.rounds, 3), threads: most, isa: undefined, root, log };
+      return (await startSuite(settings)).comparison;
+    });
   } finally {
     suite.stop();
     rmSync(scratch, { recursive: true, force: true });
