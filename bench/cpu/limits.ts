@@ -142,10 +142,11 @@ function mover(isa: 'avx2' | 'avx512', copies: boolean): Emitted {
       a.bind(loop);
       for (let i = 0; i < unroll; i++) {
         if (copies) a.vmovups(wide, i, mem(r8, i * bytes));
-        else a.vaddps(wide, i, i, mem(r8, i * bytes));
+        // Four streams at a time: one alone does not keep the memory busy.
+        else a.vaddps(wide, i, i, mem(r8, (i & 3) * (chunk / 4) + (i >> 2) * bytes));
       }
       if (copies) for (let i = 0; i < unroll; i++) a.vmovntps(wide, mem(r9, i * bytes), i);
-      a.add(r8, bytes * unroll);
+      a.add(r8, copies ? bytes * unroll : (bytes * unroll) / 4);
       if (copies) a.add(r9, bytes * unroll);
       a.dec(rcx);
       a.jcc('nz', loop);
