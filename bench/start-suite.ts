@@ -38,9 +38,9 @@ export interface RivalDetails {
   readonly heldOutLoss: number;
 }
 
-/** A Python that can import torch: MAGPIE_ORACLE, else python3; `undefined` when neither can. */
+/** A Python that can import torch: MAGPIE_ORACLE, PYTHON, else python3; `undefined` when neither can. */
 export async function findPython(): Promise<string | undefined> {
-  for (const python of [process.env['MAGPIE_ORACLE'], 'python3']) {
+  for (const python of [process.env['MAGPIE_ORACLE'], process.env['PYTHON'], 'python3']) {
     if (!python) continue;
     try {
       await run(python, ['-c', 'import torch'], { timeout: 120_000 });

@@ -7,8 +7,9 @@
  *   node scripts/build.mjs          src/          -> dist/              (what the package ships)
  *   node scripts/build.mjs bench    src/, bench/  -> out/bench-build/   (what `npm run bench` runs)
  *   node scripts/build.mjs conformance  src/, conformance/ -> out/conformance-build/   (what `npm run conformance` runs)
+ *   node scripts/build.mjs test     src/, test/   -> out/test-build/    (what a test runs in a process of its own)
  *
- * The conformance build only strips types, file by file and only files that changed: records are run many times while operators are being
+ * The builds of conformance and tests only strip types, file by file and only files that changed: records are run many times while operators are being
  * written, and `npm test` is what checks types.
  */
 import { spawnSync } from 'node:child_process';
@@ -67,7 +68,7 @@ function describe(path) {
   return `${path} ${status.size} ${status.mtimeMs}`;
 }
 
-if (part === 'conformance') process.exit(await stripTypes());
+if (part === 'conformance' || part === 'test') process.exit(await stripTypes());
 
 const stamp = join(output, '.stamp');
 const wanted = fingerprint();

@@ -49,8 +49,8 @@ was waiting for a processor seems to take no time, and its neighbour takes more.
 
 ## Variables of tests and benchmarks
 
-\`MAGPIE_ORACLE\` (a Python with PyTorch, for \`npm run bench\`), \`MAGPIE_TEST_RUNS\` and \`MAGPIE_TEST_SEED\` (random programs), \`MAGPIE_TEST_SHRINK=1\` (shrink a
-failing one), \`MAGPIE_RANDOM_KERNELS\` (random kernels). \`MAGPIE_LONG\` and \`MAGPIE_TEST_SUMMARY\` are set by the scripts.
+\`MAGPIE_ORACLE\` or \`PYTHON\` (a Python with PyTorch, for \`npm run bench\`), \`MAGPIE_TEST_RUNS\` and \`MAGPIE_TEST_SEED\` (random programs), \`MAGPIE_TEST_SHRINK=1\` (shrink a
+failing one), \`MAGPIE_RANDOM_KERNELS\` (random kernels), \`MAGPIE_TEST_KERNELS\` (those of the long suite). \`MAGPIE_LONG\` and \`MAGPIE_TEST_SUMMARY\` are set by the scripts.
 `;
 
 const path = `${root}docs/flags.md`;

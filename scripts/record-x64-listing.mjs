@@ -2,7 +2,6 @@
 // read the bytes back, and writes the listing only when objdump's text equals the intended text for every form.
 // Usage: node scripts/record-x64-listing.mjs          (objdump must be on PATH; the tests themselves do not need it)
 
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -16,7 +15,7 @@ try {
   // Node 20 cannot import TypeScript: strip the types of the few files into the same places of a scratch folder.
   writeFileSync(join(scratch, 'package.json'), '{ "type": "module" }');
   const sources = readdirSync(join(root, folder)).filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
-  for (const file of [...sources.map((name) => join(folder, name)), 'scripts/x64-listing-forms.ts']) {
+  for (const file of [...sources.map((name) => join(folder, name)), 'scripts/x64-listing-forms.ts', 'scripts/x64-objdump.ts']) {
     const { outputText } = ts.transpileModule(readFileSync(join(root, file), 'utf8'), {
       compilerOptions: { target: 'es2022', module: 'esnext', verbatimModuleSyntax: true, rewriteRelativeImportExtensions: true },
     });
@@ -27,38 +26,12 @@ try {
   const { listingForms, listingLine } = await import(pathToFileURL(join(scratch, 'scripts/x64-listing-forms.js')).href);
   const forms = listingForms();
 
-  const binary = join(scratch, 'forms.bin');
-  // A run of nops between forms brings objdump back in step after a form that it reads as longer or shorter than intended.
-  const gap = 16;
-  const offsets = [];
-  const parts = [];
-  let length = 0;
-  for (const { bytes } of forms) {
-    offsets.push(length);
-    parts.push(bytes, Buffer.alloc(gap, 0x90));
-    length += bytes.length + gap;
-  }
-  writeFileSync(binary, Buffer.concat(parts));
-  const output = execFileSync('objdump', ['-D', '-b', 'binary', '-m', 'i386:x86-64', '-M', 'intel', '--insn-width=16', '-z', binary], {
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  });
-  const read = new Map();
-  for (const line of output.split('\n')) {
-    const match = /^\s*([0-9a-f]+):\t((?:[0-9a-f]{2} )+)\s*\t?(.*)$/.exec(line);
-    if (!match) continue;
-    // `{evex}` only says that an assembler would need to be told, because it would pick a VEX form.
-    const text = match[3]
-      .replace(/\s*#.*$/, '')
-      .replace(/^\{evex\} /, '')
-      .replace(/\s+/g, ' ')
-      .trim();
-    read.set(Number.parseInt(match[1], 16), { text, size: match[2].trim().split(' ').length });
-  }
+  const { disassemble } = await import(pathToFileURL(join(scratch, 'scripts/x64-objdump.js')).href);
+  const read = disassemble(forms.map(({ bytes }) => bytes));
 
   let wrong = 0;
   forms.forEach((form, at) => {
-    const seen = read.get(offsets[at]);
+    const seen = read[at];
     if (seen?.text === form.text && seen.size === form.bytes.length) return;
     wrong++;
     if (wrong <= Number(process.env.SHOW ?? 40)) console.error(`${listingLine(form)}\n    objdump: ${seen?.text} (${seen?.size} bytes)`);

@@ -174,4 +174,28 @@ describe('CodeHeap', () => {
     const [large] = heap.install([new Uint8Array(5 << 20).fill(0xc3)]);
     expect(requireOs().callable(large)()).toBeTypeOf('number');
   });
+
+  test('no page of code is writable and executable at once, whatever is freed and installed again', () => {
+    const heap = new CodeHeap();
+    const rights = (from: number, bytes: number): Set<string> => {
+      const maps = process.getBuiltinModule('node:fs').readFileSync('/proc/self/maps', 'utf8').trim().split('\n');
+      const found = new Set<string>();
+      for (const line of maps) {
+        const [range, access] = line.split(' ');
+        const [begin, end] = range.split('-').map((part) => Number.parseInt(part, 16));
+        if (begin < from + bytes && end > from) found.add(access);
+      }
+      return found;
+    };
+    const page = requireOs().pageBytes;
+    const [first] = heap.install([answer(1)]);
+    // The whole mapping, of which only the first page holds code.
+    expect([...rights(first, 8 * page)].sort()).toEqual(['r-xp', 'rw-p']);
+    const live = Array.from({ length: 6 }, (_, i) => heap.install([answer(i)])[0]);
+    heap.free(live[1]);
+    heap.free(live[4]);
+    live[1] = heap.install([answer(7)])[0];
+    expect([...rights(first, 16 * page)].filter((access) => access.includes('w') && access.includes('x'))).toEqual([]);
+    for (const i of [0, 1, 2, 3, 5]) expect([...rights(live[i], 1)]).toEqual(['r-xp']);
+  });
 });

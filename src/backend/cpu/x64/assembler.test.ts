@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { listingForms, listingLine } from '../../../../scripts/x64-listing-forms.ts';
+import { disassemble, objdumpMissing } from '../../../../scripts/x64-objdump.ts';
 import { Assembler, instructionRows, mem, r10, r12, rax, rcx, rdi, rsp } from './assembler.ts';
+import { IntegerAssembler } from './integer.ts';
 
 function hex(write: (a: Assembler) => void, isa: 'avx2' | 'avx512' = 'avx512'): string {
   const a = new Assembler(isa);
@@ -19,6 +21,46 @@ describe('recorded listing', () => {
     const differences = assembled.flatMap((line, at) => (line === recorded[at] ? [] : [{ assembled: line, recorded: recorded[at] }]));
     expect(differences.slice(0, 10)).toEqual([]);
     expect(assembled.length).toBe(recorded.length);
+  });
+
+  test('objdump, where it is installed, reads every form of the listing as its text', (context) => {
+    const missing = objdumpMissing();
+    if (missing !== null) return context.skip(missing);
+    const forms = recorded.map((line) => {
+      const [hexBytes, text] = line.split('  ') as [string, string];
+      return { bytes: Buffer.from(hexBytes.replaceAll(' ', ''), 'hex'), text };
+    });
+    const read = disassemble(forms.map(({ bytes }) => bytes));
+    const differences = forms.flatMap(({ bytes, text }, i) =>
+      read[i]?.text === text && read[i]?.size === bytes.length ? [] : [{ text, objdump: read[i] }],
+    );
+    expect(differences.slice(0, 10)).toEqual([]);
+    // A reader that is asked for another instruction says so.
+    expect(disassemble([Uint8Array.of(0x48, 0x01, 0xc8)])).toEqual([{ text: 'add rax,rcx', size: 3 }]);
+  });
+
+  test('every instruction of the integer assembler is in the listing, but for those whose operand is a place in the code (tested below)', () => {
+    const methods = Object.getOwnPropertyNames(IntegerAssembler.prototype).filter((name) => name !== 'constructor');
+    const prototype = IntegerAssembler.prototype as unknown as Record<string, (...args: unknown[]) => unknown>;
+    const called = new Set<string>();
+    const originals = methods.map((name) => Object.getOwnPropertyDescriptor(prototype, name)!);
+    methods.forEach((name, i) => {
+      const original = originals[i]!.value as unknown;
+      if (typeof original !== 'function') return;
+      prototype[name] = function (this: unknown, ...args: unknown[]) {
+        called.add(name);
+        return original.apply(this, args) as unknown;
+      };
+    });
+    try {
+      listingForms();
+    } finally {
+      methods.forEach((name, i) => {
+        Object.defineProperty(prototype, name, originals[i]!);
+      });
+    }
+    const unseen = methods.filter((name, i) => typeof originals[i]!.value === 'function' && !called.has(name));
+    expect(unseen.sort()).toEqual(['align', 'data', 'jcc', 'leaRip']);
   });
 
   test('the listing covers every mnemonic of the tables', () => {
