@@ -21,6 +21,7 @@ import { describeChange, describeGraph, describeKernels } from './describe.ts';
 import type { ProgramPlan } from './plan.ts';
 import { shareEqual } from './share.ts';
 import { bind, constantPattern, generalize, type Pattern } from './symbols.ts';
+import { turnProducts } from './turn-products.ts';
 
 export interface Program {
   readonly id: number;
@@ -107,10 +108,8 @@ export class ProgramCache {
 
   #build(captured: Captured, pattern: Pattern, reason: string): Program {
     const begin = performance.now();
-    const { plan, donated, sizes } = assemble(
-      shareEqual(lowerComplex(traceProgram(captured, pattern.dims), captured.outputs), captured.outputs),
-      captured,
-    );
+    const real = lowerComplex(traceProgram(captured, pattern.dims), captured.outputs);
+    const { plan, donated, sizes } = assemble(turnProducts(shareEqual(real, captured.outputs), captured.outputs), captured);
     const executable = this.backend.compile(plan);
     const program: Program = {
       id: nextProgram++,
