@@ -19,9 +19,9 @@ import { type Captured, numberLayout } from './capture.ts';
 import { lowerComplex } from './complex.ts';
 import { describeChange, describeGraph, describeKernels } from './describe.ts';
 import type { ProgramPlan } from './plan.ts';
+import { shapeProducts } from './shape-products.ts';
 import { shareEqual } from './share.ts';
 import { bind, constantPattern, generalize, type Pattern } from './symbols.ts';
-import { turnProducts } from './turn-products.ts';
 
 export interface Program {
   readonly id: number;
@@ -109,7 +109,7 @@ export class ProgramCache {
   #build(captured: Captured, pattern: Pattern, reason: string): Program {
     const begin = performance.now();
     const real = lowerComplex(traceProgram(captured, pattern.dims), captured.outputs);
-    const { plan, donated, sizes } = assemble(turnProducts(shareEqual(real, captured.outputs), captured.outputs), captured);
+    const { plan, donated, sizes } = assemble(shapeProducts(shareEqual(real, captured.outputs), captured.outputs), captured);
     const executable = this.backend.compile(plan);
     const program: Program = {
       id: nextProgram++,
