@@ -96,6 +96,40 @@ describe('scheduleKernel', () => {
     sameResult(kernel, scheduled, [2400, 2400, 100]);
   });
 
+  test('an element-wise nest that reads columns is cut into tiles of sixteen lanes, where both extents allow', () => {
+    for (const [rows, columns, tiled] of [
+      [96, 64, true],
+      [40, 1024, true],
+      [90, 64, false],
+      [96, 100, false],
+      [16, 64, false],
+    ] as const) {
+      const b = new KernelBuilder();
+      const [n, i, j] = [b.axis('n', 2, 'grid'), b.axis('i', rows, 'grid'), b.axis('j', columns, 'grid')];
+      const all = rows * columns;
+      const kernel: Kernel = {
+        name: 'across',
+        buffers: [
+          { dtype: float32, access: 'read' },
+          { dtype: float32, access: 'read' },
+          { dtype: float32, access: 'write' },
+        ],
+        params: [],
+        grid: [n, i, j],
+        body: [
+          store(
+            2,
+            at(b, [n, i, j], [all, columns, 1]),
+            b.scalar('add', b.load(0, 'f32', at(b, [n, i, j], [all, 1, rows])), b.load(1, 'f32', at(b, [n, i, j], [all, columns, 1]))),
+          ),
+        ],
+      };
+      const scheduled = scheduleKernel(kernel);
+      expect(printKernel(scheduled).includes('serial'), `${rows} x ${columns}`).toBe(tiled);
+      sameResult(kernel, scheduled, [2 * all, 2 * all, 2 * all]);
+    }
+  });
+
   test('random strides, broadcasts and permutations keep their results', () => {
     fc.assert(
       fc.property(

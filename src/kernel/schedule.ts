@@ -30,7 +30,7 @@ export function scheduleKernel(kernel: Kernel): Kernel {
     result = collapsed;
   }
   // one builder for all, so that what became equal is one object again
-  return setKinds(rebuild(splitLongLoop(flatten(result)), {}));
+  return setKinds(rebuild(tileTransposes(splitLongLoop(flatten(result))), {}));
 }
 
 /** Axes of its own, as kinds are set in place. */
@@ -434,6 +434,54 @@ function flatten(kernel: Kernel): Kernel {
     if (short && result === before) result = swallowed;
   }
 }
+
+/**
+ * An element-wise nest that reads columns: a load walks memory along a grid axis while the lanes jump from row to row, so each cache line would be fetched
+ * once an element. Both axes are cut: in a grid item the lanes stay on `tileLanes` rows while a short loop uses up the lines that they touch.
+ */
+function tileTransposes(kernel: Kernel): Kernel {
+  const [only] = kernel.body;
+  if (kernel.body.length !== 1 || only.kind !== 'loop' || only.axis.kind !== 'vector' || only.body.some((s) => s.kind === 'loop'))
+    return kernel;
+  if (hasReduce(kernel) || kernel.buffers.some((b) => b.access === 'local')) return kernel;
+  const lanes = only.axis;
+  const loads = loadsOf(only.body);
+  const along = (index: Expr, axis: Axis): number => {
+    let sum = 0;
+    for (const [atom, c] of linearize(index).terms) {
+      if (atom.op === 'axis' && atom.axis === axis) sum += c;
+      else if (freeAxes(atom).has(axis)) return Number.NaN;
+    }
+    return sum;
+  };
+  const row = kernel.grid.find((a) => loads.some((l) => along(l.index, a) === 1 && Math.abs(along(l.index, lanes)) >= tileLanes));
+  const [rows, columns] = [row === undefined ? null : constantOf(row.extent), constantOf(lanes.extent)];
+  if (row === undefined || rows === null || columns === null || rows < 2 * tileLanes || columns < 2 * tileLanes) return kernel;
+  const height = [16, 8, 4].find((n) => rows % n === 0);
+  const width = [64, 32, 16].find((n) => columns % n === 0);
+  if (height === undefined || width === undefined) return kernel;
+  const builder = new KernelBuilder();
+  const axis = (name: string, extent: number, kind: Axis['kind']): Axis => freshAxis(name, builder.index(extent), kind);
+  const strip = axis(row.name, rows / height, 'grid');
+  const within = axis(row.name, height, 'serial');
+  const piece = axis(lanes.name, columns / width, 'grid');
+  const part = axis(lanes.name, width / tileLanes, 'serial');
+  const inner = axis(lanes.name, tileLanes, 'vector');
+  const sum = (outer: Expr, size: number, rest: Expr): Expr =>
+    builder.scalar('add', builder.scalar('mul', outer, builder.index(size)), rest);
+  const replace = (e: Expr): Expr | null => {
+    if (e.op !== 'axis') return null;
+    if (e.axis === row) return sum(builder.use(strip), height, builder.use(within));
+    if (e.axis === lanes) return sum(sum(builder.use(piece), width / tileLanes, builder.use(part)), tileLanes, builder.use(inner));
+    return null;
+  };
+  const stores = rewriteStatements(only.body, makeRewriter(builder, { replace }));
+  const loop = (a: Axis, body: readonly Statement[]): LoopStatement => ({ kind: 'loop', axis: a, body });
+  const grid = [...kernel.grid.map((a) => (a === row ? strip : a)), piece];
+  return { ...kernel, grid, body: [loop(part, [loop(within, [loop(inner, stores)])])] };
+}
+/** Lanes of the widest vector: a cache line of float32. */
+const tileLanes = 16;
 
 /** A small grid over one long element-wise loop: the loop's outer part joins the grid. */
 function splitLongLoop(kernel: Kernel): Kernel {

@@ -20,6 +20,7 @@ import { lowerComplex } from './complex.ts';
 import { describeChange, describeGraph, describeKernels } from './describe.ts';
 import { Frames } from './follow.ts';
 import type { ProgramPlan } from './plan.ts';
+import { shapeProducts } from './shape-products.ts';
 import { shareEqual } from './share.ts';
 import { bind, constantPattern, generalize, type Pattern } from './symbols.ts';
 
@@ -116,10 +117,8 @@ export class ProgramCache {
 
   #build(captured: Captured, pattern: Pattern, reason: string): Program {
     const begin = performance.now();
-    const { plan, donated, sizes } = assemble(
-      shareEqual(lowerComplex(traceProgram(captured, pattern.dims), captured.outputs), captured.outputs),
-      captured,
-    );
+    const real = lowerComplex(traceProgram(captured, pattern.dims), captured.outputs);
+    const { plan, donated, sizes } = assemble(shapeProducts(shareEqual(real, captured.outputs), captured.outputs), captured);
     const executable = this.backend.compile(plan);
     const program: Program = {
       id: nextProgram++,

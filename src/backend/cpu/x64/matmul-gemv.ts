@@ -140,7 +140,7 @@ export function emitGemv(a: Assembler, shape: MatmulShape, types: MatmulTypes, r
   a.align(32);
   a.bind(four);
   for (let index = 0; index < 4; index++) {
-    for (let i = index; i < lanes; i += 4) a.prefetcht1(rowOf(ahead, i, 0));
+    for (let i = index; i < lanes; i += 4) a.prefetcht0(rowOf(ahead, i, 0));
     chunk(index);
   }
   advance(weights, 4);
