@@ -87,6 +87,8 @@ export class Edge {
   saved: SavedValue[] | null;
   /** Of a leaf: the tensor whose `.grad` accumulates. */
   readonly leaf: Tensor | null;
+  /** Of a leaf: its gradient's way when it is read as it is. */
+  own: EdgeTarget | null = null;
   hooks: Map<number, GradientHook[]> | null = null;
   /** Tensors that asked to retain the gradient of an output. */
   retained: { readonly output: number; readonly tensor: Tensor }[] | null = null;

@@ -103,16 +103,19 @@ export abstract class Optimizer<O extends object> {
   }
   #apply(): void {
     if (sink !== null) sink.optimizer(this);
-    const devices = new Set<string>();
-    const before: [Tensor, ParameterState | null][] = [];
+    const devices: string[] = [];
+    const stepped: Tensor[] = [];
+    const before: (ParameterState | null)[] = [];
     no_grad(() => {
       for (const group of this.param_groups) {
         const slots: Slot[] = [];
         for (const p of group.params) {
           if (p.grad_ === null) continue;
-          devices.add(p.device);
+          const { device } = p;
+          if (device !== devices[devices.length - 1] && !devices.includes(device)) devices.push(device);
           const known = this.state.get(p);
-          before.push([p, known === undefined ? null : { ...known }]);
+          stepped.push(p);
+          before.push(known === undefined ? null : { ...known });
           const state = known ?? {};
           if (known === undefined) this.state.set(p, state);
           slots.push({ p, grad: p.grad_ as Tensor, state });
@@ -125,10 +128,11 @@ export abstract class Optimizer<O extends object> {
       for (const device of devices) engineOf(device).flush();
     } catch (error) {
       // The step has not been: the engine has put the tensors back.
-      for (const [p, state] of before) {
+      stepped.forEach((p, i) => {
+        const state = before[i];
         if (state === null) this.state.delete(p);
         else this.state.set(p, state);
-      }
+      });
       throw error;
     }
   }

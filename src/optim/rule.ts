@@ -80,16 +80,19 @@ export function makeRule<C extends object>(spec: RuleSpec<C>): Rule<C> {
         continue;
       }
       if (sink !== null) sink.rule(call, numbers);
-      const inputs: Tensor[] = [];
-      const written: Tensor[] = [];
+      const inputs = new Array<Tensor>(part.length * (2 + states.length));
+      const written = new Array<Tensor>(part.length * (1 + states.length));
+      let read = 0;
+      let write = 0;
       for (let i = 0; i < part.length; i++) {
         const { p, grad, state } = part[i];
-        inputs.push(p, grad);
-        written.push(p);
+        inputs[read++] = p;
+        inputs[read++] = grad;
+        written[write++] = p;
         for (let k = 0; k < states.length; k++) {
           const held = state[states[k]] as Tensor;
-          inputs.push(held);
-          written.push(held);
+          inputs[read++] = held;
+          written[write++] = held;
         }
       }
       writeCall(operator as never, inputs, { constants: call, params: [...numbers], donors: written });

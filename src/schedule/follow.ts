@@ -19,6 +19,8 @@ export interface Frame {
   readonly hash: number;
   readonly numbers: Int32Array;
   readonly firstScalar: readonly number[];
+  readonly externals: number;
+  readonly outputs: number;
   readonly program: Program;
   symbols: Int32Array;
 }
@@ -53,11 +55,11 @@ export class Frames {
   }
 
   /** Remembers how calls came, and what computed them. */
-  keep({ nodes, key, hash, numbers, firstScalar }: Captured, program: Program, symbols: Int32Array): void {
+  keep({ nodes, key, hash, numbers, firstScalar, externals, outputs }: Captured, program: Program, symbols: Int32Array): void {
     if (this.#frames.size >= mostFrames) this.#frames.clear();
     const signatures = nodes.map((n) => n.signature);
     this.#frames.set(nameOf(nodes), {
-      ...{ signatures, hash, firstScalar, program, symbols },
+      ...{ signatures, hash, firstScalar, program, symbols, externals: externals.length, outputs: outputs.length },
       key: key.slice(),
       numbers: numbers.slice(),
     });
@@ -74,13 +76,16 @@ export class Frames {
     const before = this.#before;
     changed.length = 0;
     before.length = 0;
-    const externals: Value[] = [];
-    const outputs: Value[] = [];
-    const donors: number[] = [];
+    // As many as last time: lists that grow would be most of what a step leaves to the collector.
+    const externals = new Array<Value>(frame.externals);
+    let externalCount = 0;
+    const outputs = new Array<Value>(frame.outputs);
+    const donors = new Array<number>(frame.outputs);
+    let outputCount = 0;
     const scalars: (number | bigint)[] = [];
     /** The list of which a scalar slot is the first. */
     const lists: (readonly (number | bigint)[] | undefined)[] = [];
-    const taken: boolean[] = [];
+    const taken = new Uint8Array(frame.externals + 1);
     let at = 0;
     let number = 0;
     let produced = 0;
@@ -113,9 +118,12 @@ export class Frames {
         for (let i = 0; i < srcs.length; i++) {
           const src = srcs[i];
           if (src.mark === 0) {
-            externals.push(src);
-            taken.push(false);
-            src.mark = -externals.length;
+            if (externalCount === frame.externals) {
+              fits = false;
+              break;
+            }
+            externals[externalCount++] = src;
+            src.mark = -externalCount;
           }
           if (key[at++] !== src.mark) fits = false;
         }
@@ -143,25 +151,27 @@ export class Frames {
           if (wanted(out)) {
             let donor = 0;
             const from = donorOf(out, wanted);
-            if (from !== null && taken[-from.mark - 1] !== true && donatable(from)) {
+            if (from !== null && taken[-from.mark] === 0 && donatable(from)) {
               donor = -from.mark;
-              taken[donor - 1] = true;
+              taken[donor] = 1;
             }
-            outputs.push(out);
-            donors.push(donor - 1);
+            if (outputCount < frame.outputs) {
+              outputs[outputCount] = out;
+              donors[outputCount++] = donor - 1;
+            } else fits = false;
             expected = 1 + donor;
           }
           if (key[at++] !== expected) fits = false;
         }
       }
     } finally {
-      for (let i = 0; i < externals.length; i++) externals[i].mark = 0;
+      for (let i = 0; i < externalCount; i++) externals[i].mark = 0;
       for (let i = 0; i < done; i++) {
         const { outs } = nodes[i];
         for (let k = 0; k < outs.length; k++) outs[k].mark = 0;
       }
     }
-    if (!fits) return null;
+    if (!fits || externalCount !== frame.externals || outputCount !== frame.outputs) return null;
     const symbols = changed.length === 0 ? frame.symbols : bindChanged(frame.program.pattern, numbers, changed);
     if (symbols === null) return null;
     frame.symbols = symbols;

@@ -222,7 +222,11 @@ function donorsOf(given: readonly Tensor[] | null): readonly Value[] | null {
 /** Where the gradient of this tensor goes now. */
 export function targetOf(t: Tensor): EdgeTarget | null {
   const { edge, output, base } = t.tape;
-  return edge === null ? null : { edge, output, base: base!, view: t.view_, offset: t.offset };
+  if (edge === null) return null;
+  // A leaf is the same target at each step.
+  if (edge.leaf === null || t.view_ !== base || t.offset !== 0) return { edge, output, base: base!, view: t.view_, offset: t.offset };
+  edge.own ??= { edge, output, base, view: base, offset: 0 };
+  return edge.own;
 }
 
 function makeEdge(signature: Signature, node: Node, inputs: readonly Tensor[], params: readonly (number | bigint)[]): Edge {
