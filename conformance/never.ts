@@ -110,7 +110,7 @@ export const neverRules: readonly NeverRule[] = [
   {
     namespaces: ['onnx', 'profiler', 'nested', 'amp'],
     names:
-      /^(ExportableModule|InputObserver|ONNXProgram|OnnxExporterError|is_in_onnx_export|custom_bwd|custom_fwd|ExecutionTraceObserver|kineto_available|tensorboard_trace_handler|supported_activities)$/,
+      /^(ExportableModule|InputObserver|ONNXProgram|OnnxExporterError|is_in_onnx_export|ExecutionTraceObserver|kineto_available|tensorboard_trace_handler|supported_activities)$/,
     reason: 'of the Python exporter and profiler',
   },
 ];

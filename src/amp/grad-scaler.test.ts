@@ -169,3 +169,24 @@ test('without a card a scaler of cuda is disabled, says so, and steps plainly', 
     ]),
   );
 });
+
+test('a scaled step under autocast compiles nothing from the third step on and runs two programs: up to the reading, and the step', () => {
+  const net = new nn.Sequential(new nn.Linear(8, 16), new nn.LayerNorm(16), new nn.GELU(), new nn.Linear(16, 4));
+  const optimizer = new optim.AdamW(net.parameters());
+  const scaler = new GradScaler('cpu');
+  const [x, y] = [torch.randn(5, 8), torch.randn(5, 4)];
+  const step = (): void => {
+    optimizer.zero_grad();
+    const loss = torch.autocast('cpu', () => nn.functional.mse_loss(net(x) as Tensor, y) as Tensor);
+    scaler.scale(loss).backward();
+    scaler.step(optimizer);
+    scaler.update();
+  };
+  step();
+  step();
+  const { statistics } = engineOf('cpu').programs;
+  const before = { ...statistics };
+  for (let i = 0; i < 10; i++) step();
+  expect(statistics.compiled - before.compiled).toBe(0);
+  expect(statistics.runs - before.runs).toBe(20);
+});

@@ -129,5 +129,14 @@ export function listName(path: string): string {
 }
 
 /** How autocast treats an operator of the table on a kind of device; null: not at all. Devices other than `cuda` go by the cpu's lists. */
-export const castRule = (kind: string, path: string): CastRule | null =>
-  tables[kind === 'cuda' ? 'cuda' : 'cpu'].get(listName(path)) ?? null;
+export function castRule(kind: string, path: string): CastRule | null {
+  const which = kind === 'cuda' ? 'cuda' : 'cpu';
+  let rule = byPath[which].get(path);
+  if (rule === undefined) {
+    rule = tables[which].get(listName(path)) ?? null;
+    byPath[which].set(path, rule);
+  }
+  return rule;
+}
+/** Rules by the names that have been asked for: a call asks each time. */
+const byPath = { cpu: new Map<string, CastRule | null>(), cuda: new Map<string, CastRule | null>() };
