@@ -28,34 +28,51 @@ export function markFailed(node: Node, error: Error): void {
   failures.set(node, error.message.split('\n')[0]);
 }
 
-interface Write {
-  readonly storage: Storage;
-  readonly before: Value;
-  readonly sequence: number;
-}
-
-/** In-place writes since the last flush that went through. */
+/** In-place writes since the last flush that went through. An optimizer's step is hundreds: they lie in lists that are used again. */
 export class WriteLog {
-  #writes: Write[] = [];
+  readonly #storages: (Storage | null)[] = [];
+  readonly #before: (Value | null)[] = [];
+  readonly #sequences: number[] = [];
+  #count = 0;
   note(storage: Storage, before: Value, made: Value): void {
-    this.#writes.push({ storage, before, sequence: made.node?.sequence ?? 0 });
+    const at = this.#count++;
+    this.#storages[at] = storage;
+    this.#before[at] = before;
+    this.#sequences[at] = made.node?.sequence ?? 0;
   }
   clear(): void {
-    if (this.#writes.length > 0) this.#writes = [];
+    // What was overwritten must not be held.
+    for (let i = 0; i < this.#count; i++) {
+      this.#storages[i] = null;
+      this.#before[i] = null;
+    }
+    this.#count = 0;
   }
   /** Undoes the writes of calls from `sequence` on. */
   undo(sequence: number): void {
-    const kept: Write[] = [];
-    for (let i = this.#writes.length - 1; i >= 0; i--) {
-      const write = this.#writes[i];
-      if (write.sequence < sequence) kept.unshift(write);
-      else {
-        write.storage.value.visible = false;
-        write.storage.value = write.before;
-        write.before.visible = true;
+    const kept: number[] = [];
+    for (let i = this.#count - 1; i >= 0; i--) {
+      if (this.#sequences[i] < sequence) {
+        kept.unshift(i);
+        continue;
       }
+      const storage = this.#storages[i]!;
+      const before = this.#before[i]!;
+      storage.value.visible = false;
+      storage.value = before;
+      before.visible = true;
     }
-    this.#writes = kept;
+    kept.forEach((from, to) => {
+      this.#storages[to] = this.#storages[from];
+      this.#before[to] = this.#before[from];
+      this.#sequences[to] = this.#sequences[from];
+    });
+    const count = this.#count;
+    this.#count = kept.length;
+    for (let i = kept.length; i < count; i++) {
+      this.#storages[i] = null;
+      this.#before[i] = null;
+    }
   }
 }
 
