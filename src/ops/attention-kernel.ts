@@ -57,7 +57,8 @@ export function attentionByKernel(q: Prim, k: Prim, v: Prim, mask: Prim | undefi
 /** Can the kernels take these shapes? Head sizes to 256; in float32 only few queries, as decoding has: else products are as fast. */
 export function fitsKernel(q: readonly number[], k: readonly number[], v: readonly number[], dtype: string, groups: boolean): boolean {
   const width = q[q.length - 1];
-  if (q.length > 4 || q.length !== k.length || q.length !== v.length || width % 8 !== 0 || width > 256 || v[v.length - 1] !== width) return false;
+  if (q.length > 4 || q.length !== k.length || q.length !== v.length || width % 8 !== 0 || width > 256 || v[v.length - 1] !== width)
+    return false;
   if (q.some((d) => d === 0) || k.some((d) => d === 0)) return false;
   const sameLead = q.slice(0, -2).every((d, i) => (groups && i === q.length - 3) || (d === k[i] && d === v[i]));
   if (!sameLead || k.some((d, i) => d !== v[i])) return false;

@@ -101,7 +101,7 @@ export function callable(name: string, declaration: Declaration, path = name): (
     }
     return run(overloads[final], bindArguments(name, overloads, args, final)!);
   };
-  const call = (...args: unknown[]): unknown => {
+  const invoke = (args: readonly unknown[]): unknown => {
     const last = args[args.length - 1];
     const out = ownOut || typeof last !== 'object' || last === null || last instanceof Tensor ? null : (last as { out?: unknown }).out;
     const result =
@@ -112,10 +112,20 @@ export function callable(name: string, declaration: Declaration, path = name): (
         : callWithOut(name, dispatch, args, out);
     return names === null || !Array.isArray(result) ? result : nameResults(name, result, names);
   };
+  const call = (...args: unknown[]): unknown => invoke(args);
   Object.defineProperty(call, 'name', { value: name });
   Object.defineProperty(call, 'schemas', { value: overloads.map((o) => o.parsed) });
+  methods.set(call, function method(this: Tensor, ...rest: unknown[]): unknown {
+    // One list: spreading `this` and the rest into a call would make it twice.
+    const args = new Array<unknown>(rest.length + 1);
+    args[0] = this;
+    for (let i = 0; i < rest.length; i++) args[i + 1] = rest[i];
+    return invoke(args);
+  });
   return call;
 }
+/** The method of a callable. */
+const methods = new WeakMap<object, (this: Tensor, ...args: unknown[]) => unknown>();
 
 const inspect = Symbol.for('nodejs.util.inspect.custom');
 
@@ -175,9 +185,7 @@ export function install(table: Table, namespace: Record<string, unknown>, prefix
       namespace[`${name}_`] = (self: Tensor, ...args: unknown[]): Tensor => writeInto(self, () => f(self, ...args) as Tensor);
     if (declaration.as === 'function' || prefix !== '') continue;
     const prototype = Tensor.prototype as unknown as Record<string, unknown>;
-    prototype[name] = function (this: Tensor, ...args: unknown[]): unknown {
-      return f(this, ...args);
-    };
+    prototype[name] = methods.get(f)!;
     if (declaration.inplace)
       prototype[`${name}_`] = function (this: Tensor, ...args: unknown[]): Tensor {
         return writeInto(this, () => f(this, ...args) as Tensor);

@@ -64,6 +64,8 @@ interface Known {
     readonly srcs: readonly number[];
     readonly params: readonly (number | bigint)[];
   } | null;
+  /** A call that makes one view: of which argument. */
+  readonly view: { readonly of: number; readonly view: View; readonly offset: number } | null;
   /** What came after it last time: the likeliest next one. */
   next: Known | null;
 }
@@ -130,6 +132,7 @@ export class Memory {
     const made = Array.isArray(result) ? (result as Tensor[]) : [result as Tensor];
     this.#known.unshift({
       single: singleCall(kinds, noted.steps, slots),
+      view: singleView(kinds, noted.steps, slots),
       args: kinds,
       state: callState.id,
       grad: modes.grad,
@@ -231,6 +234,20 @@ function singleCall(args: readonly Expected[], steps: readonly Step[], result: n
   return { signature: step.signature, srcs: step.srcs.map((slot) => places[slot]), params: step.params };
 }
 
+/** The others make one view of an argument. */
+function singleView(args: readonly Expected[], steps: readonly Step[], result: number | readonly number[]): Known['view'] {
+  const [step] = steps;
+  if (
+    steps.length > 1 ||
+    step.kind !== 'view' ||
+    typeof result !== 'number' ||
+    args.some((e) => e.items.some((item) => item.kind === aTensor))
+  )
+    return null;
+  const places = args.flatMap((e, i) => (e.kind === aTensor ? [i] : []));
+  return result === places.length ? { of: places[step.of], view: step.view, offset: step.offset } : null;
+}
+
 function gather(values: readonly unknown[], expected: readonly Expected[], into: Tensor[]): void {
   for (let i = 0; i < expected.length; i++) {
     const e = expected[i];
@@ -241,7 +258,11 @@ function gather(values: readonly unknown[], expected: readonly Expected[], into:
 }
 
 function redo(known: Known, args: readonly unknown[]): unknown {
-  const { single } = known;
+  const { single, view } = known;
+  if (view !== null) {
+    const of = args[view.of] as Tensor;
+    return viewAs(of, view.view, of.offset + view.offset);
+  }
   if (single === null) return redoSteps(known, args);
   const { signature, srcs, params } = single;
   const inputs = new Array<Tensor>(srcs.length);
