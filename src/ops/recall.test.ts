@@ -87,6 +87,12 @@ test('a number drawn during a call spoils the lesson, wherever it goes', () => {
   expect(noted.spoiled).toBe(true);
 });
 
+test('a window that one memory has room for does not fit another', () => {
+  const whole = torch.arange(10).float();
+  for (let i = 0; i < 3; i++) expect(whole.narrow(0, 0, 4).as_strided([3], [3]).tolist()).toEqual([0, 3, 6]);
+  for (let i = 0; i < 3; i++) expect(() => torch.ones(4).as_strided([3], [3])).toThrow('out of bounds for storage');
+});
+
 test('errors are thrown again', () => {
   const [a, b] = [torch.ones(2, 3), torch.ones(4, 5)];
   for (let i = 0; i < 3; i++) expect(() => a.matmul(b)).toThrow('mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)');

@@ -11,6 +11,7 @@ import { contiguousStrides, makeView, reshapeStrides, type View } from '../shape
 import { record } from '../tensor/record.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { viewAs, viewOf } from '../tensor/view-tensor.ts';
+import { spoilLesson } from '../util/lesson.ts';
 import { shapeList, wrapDim } from './dims.ts';
 
 /** The target of view/reshape with its one -1 filled in. */
@@ -299,6 +300,8 @@ export function asStridedOf(x: Tensor, size: readonly number[], stride: readonly
     throw new Error(`as_strided: Negative strides are not supported at the moment, got strides: ${shapeList(stride)}`);
   if (size.some((d) => d < 0))
     throw new Error(`Storage size calculation overflowed with sizes=${shapeList(size)} and strides=${shapeList(stride)}`);
+  // Whether it fits follows from the memory, not from the tensor.
+  spoilLesson();
   const offset = storageOffset ?? x.offset;
   if (offset < 0) throw new Error(`Tensor: invalid storage offset ${offset}`);
   const reach = size.some((d) => d === 0) ? 0 : size.reduce((n, d, i) => n + (d - 1) * stride[i], 1 + offset);
