@@ -8,6 +8,7 @@ import { no_grad } from '../autograd/modes.ts';
 import type { DType } from '../dtype/dtype.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { torchFunctions } from '../ops/methods.ts';
+import { decides } from '../tensor/tracing.ts';
 
 export interface KVCacheOptions {
   readonly layers: number;
@@ -57,4 +58,10 @@ export class KVCache {
 }
 
 /** The first slot that a token at `position` sees. */
-export const firstVisible = (position: number, window: number | null): number => (window === null ? 0 : Math.max(0, position + 1 - window));
+export function firstVisible(position: number, window: number | null): number {
+  if (window === null) return 0;
+  const first = position + 1 - window;
+  if (first > 0) decides(first, 1, Number.POSITIVE_INFINITY);
+  else decides(first, Number.NEGATIVE_INFINITY, 1);
+  return Math.max(0, first);
+}
