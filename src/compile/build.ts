@@ -5,6 +5,7 @@ import type { Edge, Tape, Version } from '../autograd/tape.ts';
 import { Node, Value } from '../graph/node.ts';
 import { type Captured, capture } from '../schedule/capture.ts';
 import { engineOf } from '../tensor/devices.ts';
+import { decodeFault } from '../tensor/recovery.ts';
 import { Storage, Tensor } from '../tensor/tensor.ts';
 import type { Described } from './arguments.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -18,6 +19,7 @@ import type {
   NewCell,
   NewTape,
   Plan,
+  Prelude,
   ResultForm,
   SavedTemplate,
   Source,
@@ -37,12 +39,13 @@ const refuse = (reason: string): never => {
 /** A plan, and the values of the very call that was traced: inputs and outputs of its program. */
 export interface Built {
   readonly plan: Plan;
-  readonly captured: Captured;
   readonly externals: readonly Value[];
   readonly outputs: readonly Value[];
 }
 
 const deepest = 8;
+/** So many calls may be made twice, for indices to be looked at before anything is written. */
+const longestPrelude = 64;
 
 class Builder {
   readonly #trace: Trace;
@@ -354,57 +357,39 @@ class Builder {
     checks: readonly (CheckTemplate | null)[],
   ): Built {
     const trace = this.#trace;
-    const needed = this.#neededCalls();
-    const devices = new Set(needed.map((c) => c.node.signature.device));
+    const needed = this.#neededCalls(this.#wanted.keys());
+    const looking = this.#neededCalls(trace.conditions.map((c) => c.value));
+    if (looking.length > longestPrelude) refuse('what indices are computed from is most of the function');
+    const devices = new Set([...needed, ...looking].map((c) => c.node.signature.device));
     if (devices.size > 1) refuse('it computes on several devices');
     if (needed.length === 0) refuse('warmup: it computes nothing');
     const [device] = devices;
-    // The same calls over values of their own: the trace's are settled or will be.
-    const copies = new Map<Value, Value>();
-    const leaves: Value[] = [];
-    const nodes = needed.map(({ node, srcs, donors }) => {
-      const sources = srcs.map((v) => {
-        let copy = copies.get(v);
-        if (copy === undefined) {
-          copy = new Value(null, 0, v.dtype, v.size, v.device);
-          copies.set(v, copy);
-          leaves.push(v);
-        }
-        return copy;
-      });
-      const made = new Node(node.signature, sources, node.offsets, node.params, donors?.map((d) => copies.get(d) ?? d) ?? null, '');
-      made.paramLists = node.paramLists;
-      node.outs.forEach((v, i) => {
-        const copy = new Value(made, i, v.dtype, v.size, v.device);
-        made.outs[i] = copy;
-        copies.set(v, copy);
-      });
-      return made;
-    });
-    const wanted = new Set([...this.#wanted.keys()].map((v) => copies.get(v)!));
     // Memory of what is written is taken over, unless something keeps the old contents.
     const free = new Set<Value>();
     for (const { storage } of after.writes) {
       const before = trace.storages.get(storage)!.value;
-      const copy = copies.get(before);
-      if (copy !== undefined && !this.#kept.has(before) && trace.homes.get(before) === storage) free.add(copy);
+      if (!this.#kept.has(before) && trace.homes.get(before) === storage) free.add(before);
     }
-    const captured = capture(
-      nodes,
-      (v) => wanted.has(v),
-      (v) => free.has(v),
-    );
-    const original = new Map<Value, Value>();
-    for (const [from, to] of copies) original.set(to, from);
+    const { captured, externals: read, outputs } = captureCalls(needed, new Set(this.#wanted.keys()), free);
+    // What `capture` gives is good until the next one.
+    const main = { ...captured, key: captured.key.slice(), numbers: captured.numbers.slice() };
+    const { program, symbols: bound } = engineOf(device).programs.find(main);
+    const symbols = bound.slice();
     // Inputs that only checks and results see come after those of the program.
     const slots = new Map<Value, number>();
-    captured.externals.forEach((v, slot) => {
-      slots.set(original.get(v)!, slot);
-    });
-    for (const v of this.#externals.keys()) if (!slots.has(v)) slots.set(v, slots.size);
-    const slotOf = [...this.#externals.keys()].map((v) => slots.get(v)!);
+    const slot = (v: Value): number => {
+      let at = slots.get(v);
+      if (at === undefined) {
+        at = slots.size;
+        slots.set(v, at);
+      }
+      return at;
+    };
+    read.forEach(slot);
+    for (const v of this.#externals.keys()) slot(v);
+    const before = looking.length === 0 ? null : this.#prelude(looking, main, slot);
+    const slotOf = [...this.#externals.keys()].map(slot);
     const externals = [...slots.keys()];
-    const outputs = captured.outputs.map((v) => original.get(v)!);
     this.#outputAt = new Map(outputs.map((v, at) => [v, at]));
     const { data, sources } = this.#sources(externals);
 
@@ -425,7 +410,6 @@ class Builder {
       }
     });
 
-    const { program, symbols } = engineOf(device).programs.find(captured);
     const external = (ref: ValueRef, value: Value): ValueRef =>
       'external' in ref ? { external: slots.get(value)! } : this.#numbered(ref, value);
     const edgeTemplates = edges.map((make) => {
@@ -474,29 +458,61 @@ class Builder {
         events: trace.events.map((e) => (e.kind === 'step' ? [e.optimizer, e.stepped, e.rules.map((r) => r.call)] : e.kind)),
         modules: [...trace.modules.keys()],
       }),
-      key: captured.key.slice(),
+      key: before === null ? main.key : Int32Array.of(...main.key, ...before.captured.key),
       varying: {
-        numbers: captured.numbers.slice(),
-        scalars: captured.scalars,
+        numbers: before === null ? main.numbers : Int32Array.of(...main.numbers, ...before.captured.numbers),
+        scalars: before === null ? main.scalars : [...main.scalars, ...before.captured.scalars],
         extra: this.#extra,
         data: data.map((v) => trace.dataOf.get(v) ?? null),
       },
       program,
-      symbols: symbols.slice(),
+      symbols,
+      prelude: before?.prelude ?? null,
       data: data.map((value) => ({ value, shown: shownData.has(value) })),
       checks: checkTemplates,
       events: trace.events,
       modules: trace.modules,
       ranges: trace.ranges.map(({ value, low, high }) => ({ at: this.#extra.push(value) - 1, low, high })),
     };
-    return { plan, captured, externals, outputs };
+    return { plan, externals, outputs };
+  }
+
+  /** The program that looks at computed indices. */
+  #prelude(
+    calls: readonly LoggedCall[],
+    main: Captured,
+    slot: (v: Value) => number,
+  ): { readonly prelude: Prelude; readonly captured: Captured } {
+    const { conditions } = this.#trace;
+    const { captured: found, externals, outputs } = captureCalls(calls, new Set(conditions.map((c) => c.value)), new Set());
+    const captured = { ...found, key: found.key.slice(), numbers: found.numbers.slice() };
+    const { program, symbols } = engineOf(calls[0].node.signature.device).programs.find(captured);
+    const prelude = {
+      program,
+      symbols: symbols.slice(),
+      firstNumber: main.numbers.length,
+      firstScalar: main.scalars.length,
+      inputs: externals.map(slot),
+      errors: conditions.map(({ value, error, call }) => {
+        const place = call === null ? null : { name: call.signature.operator.name, at: call.place };
+        return {
+          output: outputs.indexOf(value),
+          error: (code: number): Error => {
+            const made = error(decodeFault(code));
+            if (place !== null) made.message += `\n(raised by ${place.name}${place.at === '' ? '' : ` in ${place.at}`})`;
+            return made;
+          },
+        };
+      }),
+    };
+    return { prelude, captured };
   }
 
   /** Calls on the way to what is wanted, in their order. */
-  #neededCalls(): LoggedCall[] {
+  #neededCalls(values: Iterable<Value>): LoggedCall[] {
     const { calls, produced } = this.#trace;
     const marks = new Uint8Array(calls.length);
-    for (const v of this.#wanted.keys()) marks[produced.get(v)!.call] = 1;
+    for (const v of values) marks[produced.get(v)!.call] = 1;
     for (let i = calls.length - 1; i >= 0; i--) {
       if (marks[i] === 0) continue;
       for (const src of calls[i].srcs) {
@@ -530,6 +546,40 @@ class Builder {
     for (const entries of this.#trace.modules.values()) for (const [, x] of entries) if (x instanceof Tensor) fields.add(x.storage);
     return this.#given.tensors.flatMap((t, at) => (fields.has(t.storage) ? [{ at, storage: t.storage }] : []));
   }
+}
+
+/** The same calls over values of their own (the trace's are settled or will be), captured; what they read and store in the trace's own values. */
+function captureCalls(
+  calls: readonly LoggedCall[],
+  wanted: ReadonlySet<Value>,
+  free: ReadonlySet<Value>,
+): { readonly captured: Captured; readonly externals: readonly Value[]; readonly outputs: readonly Value[] } {
+  const copies = new Map<Value, Value>();
+  const original = new Map<Value, Value>();
+  const copy = (v: Value, made: Value): Value => {
+    copies.set(v, made);
+    original.set(made, v);
+    return made;
+  };
+  const nodes = calls.map(({ node, srcs, donors }) => {
+    const sources = srcs.map((v) => copies.get(v) ?? copy(v, new Value(null, 0, v.dtype, v.size, v.device)));
+    const made = new Node(node.signature, sources, node.offsets, node.params, donors?.map((d) => copies.get(d) ?? d) ?? null, node.place);
+    made.paramLists = node.paramLists;
+    node.outs.forEach((v, i) => {
+      made.outs[i] = copy(v, new Value(made, i, v.dtype, v.size, v.device));
+    });
+    return made;
+  });
+  const captured = capture(
+    nodes,
+    (v) => wanted.has(original.get(v)!),
+    (v) => free.has(original.get(v)!),
+  );
+  return {
+    captured,
+    externals: captured.externals.map((v) => original.get(v)!),
+    outputs: captured.outputs.map((v) => original.get(v)!),
+  };
 }
 
 /** Makes the plan of a trace; throws a `Refusal` where there is none. */

@@ -15,7 +15,7 @@ import { type Built, buildPlan, Refusal } from './build.ts';
 import { Guards } from './guards.ts';
 import { disagreement, type Following, follow, type Sighting, variablesOf } from './numbers.ts';
 import type { Plan } from './plan.ts';
-import { Replay } from './replay.ts';
+import { Replay, runPrelude } from './replay.ts';
 import { Trace } from './trace.ts';
 
 /** How often a function is traced anew for other than numbers, and how many sets of numbers are kept apart, as `torch._dynamo.config.recompile_limit`. */
@@ -245,17 +245,19 @@ function followLast(sightings: readonly Sighting[], now: Sighting): Following | 
 }
 
 /** Runs the program of a trace for the trace's own values. */
-function execute({ plan, captured, externals, outputs }: Built): void {
-  const { engine, program } = plan;
+function execute({ plan, externals, outputs }: Built): void {
+  const { engine, program, donors } = plan;
+  const memory = externals.map((v) => v.buffer ?? engine.materialize(v));
+  if (plan.prelude !== null) runPrelude(plan, plan.prelude, memory, plan.prelude.symbols, plan.varying.scalars);
   const buffers = engine.programs.launch(program, {
-    externals: externals.map((v) => v.buffer ?? engine.materialize(v)),
-    donors: captured.donors,
+    externals: memory,
+    donors,
     symbols: plan.symbols,
-    scalars: captured.scalars,
+    scalars: plan.varying.scalars,
   });
   outputs.forEach((v, i) => {
     v.buffer = buffers[i];
-    if (program.outputs[i].donated) externals[captured.donors[i]].buffer = null;
+    if (program.outputs[i].donated) externals[donors[i]].buffer = null;
   });
   for (const open of openEngines()) open.retract();
 }

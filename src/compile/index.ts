@@ -132,6 +132,7 @@ function compileModule(module: Module, options: CompileOptions): Module {
   return proxy;
 }
 
+export const isCompiled = (fn: object): boolean => compiledOf.has(fn);
 /** How many plans a compiled function has: for tests and measurements. */
 export const plansOf = (fn: object): number => compiledOf.get(fn)?.plans ?? 0;
 

@@ -9,7 +9,7 @@
 
 import { viewArray } from '../dtype/codec.ts';
 import type { DType } from '../dtype/dtype.ts';
-import { bind } from '../schedule/symbols.ts';
+import { bind, type Pattern } from '../schedule/symbols.ts';
 import type { Plan } from './plan.ts';
 
 /** base + slope * variable. */
@@ -43,6 +43,7 @@ export interface Following {
   readonly numbers: readonly Placed[];
   readonly data: readonly { readonly at: number; readonly lines: readonly Placed[] }[];
   readonly symbols: readonly Line[];
+  readonly preludeSymbols: readonly Line[];
   /** Of each variable where it may lie. */
   readonly ranges: readonly Range[];
   /** Of each variable up to where (and from where) traces have agreed, with room to double. */
@@ -140,22 +141,25 @@ export function follow(sightings: readonly [Sighting, Sighting, Sighting]): Foll
     const line = extra.find((l) => l.at === at);
     if (line !== undefined) bound(line, low, high - 1);
   }
-  const { pattern } = c.plan.program;
-  const symbols = pattern.readAt.map((at): Line => {
-    const line = numbers.find((l) => l.at === at);
-    return line ?? { variable: 0, base: c.plan.varying.numbers[at], slope: 0 };
-  });
+  const symbolsOf = (pattern: Pattern, first: number): Line[] =>
+    pattern.readAt.map((at): Line => {
+      const line = numbers.find((l) => l.at === first + at);
+      return line ?? { variable: 0, base: c.plan.varying.numbers[first + at], slope: 0 };
+    });
+  const { program, prelude } = c.plan;
+  const symbols = symbolsOf(program.pattern, 0);
+  const preludeSymbols = prelude === null ? [] : symbolsOf(prelude.program.pattern, prelude.firstNumber);
   const trusted = variables.map((at): Range => {
     const seen = sightings.map((s) => s.numbers[at]);
     return { low: Math.min(...seen), high: 2 * Math.max(...seen.map(Math.abs)) };
   });
-  const found: Following = { variables, dependent, fixed, scalars, extra, numbers, data, symbols, ranges, trusted };
+  const found: Following = { variables, dependent, fixed, scalars, extra, numbers, data, symbols, preludeSymbols, ranges, trusted };
   return agreesWithProgram(found, c) ? found : null;
 }
 
 /** Whether the program's own pattern holds all along the lines, looked at where it could go wrong. */
-function agreesWithProgram({ variables, numbers, symbols, ranges }: Following, c: Sighting): boolean {
-  const { pattern } = c.plan.program;
+function agreesWithProgram({ variables, numbers, symbols, preludeSymbols, ranges }: Following, c: Sighting): boolean {
+  const { program, prelude } = c.plan;
   const here = variables.map((at) => c.numbers[at]);
   const moved = (by: number, which: number | null): number[] =>
     here.map((x, v) => Math.min(ranges[v].high, Math.max(ranges[v].low, which === null || which === v ? x + by : x)));
@@ -163,8 +167,12 @@ function agreesWithProgram({ variables, numbers, symbols, ranges }: Following, c
   for (const x of points) {
     const all = c.plan.varying.numbers.slice();
     for (const { at, variable, base, slope } of numbers) all[at] = base + slope * x[variable];
-    const bound = bind(pattern, all);
-    if (bound === null || !symbols.every(({ variable, base, slope }, i) => bound[i] === base + slope * x[variable])) return false;
+    const holds = (pattern: Pattern, own: Int32Array, lines: readonly Line[]): boolean => {
+      const bound = bind(pattern, own);
+      return bound !== null && lines.every(({ variable, base, slope }, i) => bound[i] === base + slope * x[variable]);
+    };
+    if (!holds(program.pattern, all.subarray(0, prelude?.firstNumber), symbols)) return false;
+    if (prelude !== null && !holds(prelude.program.pattern, all.subarray(prelude.firstNumber), preludeSymbols)) return false;
   }
   return true;
 }

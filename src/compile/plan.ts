@@ -122,6 +122,18 @@ export interface OutputTemplate {
   readonly size: number;
 }
 
+/** The program that looks at indices that are computed inside, before the other one writes anything. */
+export interface Prelude {
+  readonly program: Program;
+  readonly symbols: Int32Array;
+  /** Where its numbers and scalars begin among all. */
+  readonly firstNumber: number;
+  readonly firstScalar: number;
+  /** Its inputs, among the plan's. */
+  readonly inputs: readonly number[];
+  readonly errors: readonly { readonly output: number; readonly error: (code: number) => Error }[];
+}
+
 /** Numbers that may follow from number arguments. */
 export interface Varying {
   readonly numbers: Int32Array;
@@ -140,6 +152,7 @@ export interface Plan {
   readonly varying: Varying;
   readonly program: Program;
   readonly symbols: Int32Array;
+  readonly prelude: Prelude | null;
   readonly sources: readonly Source[];
   readonly outputs: readonly OutputTemplate[];
   /** For each output the input whose memory it may take over; -1: none. */

@@ -12,13 +12,34 @@ import type { ParameterState } from '../optim/optimizer.ts';
 import { countRules } from '../optim/rule.ts';
 import { leafValue, Storage, Tensor } from '../tensor/tensor.ts';
 import type { Following } from './numbers.ts';
-import type { CellRef, LeafRef, NewTape, Plan, ResultForm, TapeRef, ValueRef, VersionRef } from './plan.ts';
+import type { CellRef, LeafRef, NewTape, Plan, Prelude, ResultForm, TapeRef, ValueRef, VersionRef } from './plan.ts';
 import type { SteppedOptimizer } from './trace.ts';
 
 /** The state of one optimizer's step that is not made yet. */
 interface CountedStep {
   readonly step: SteppedOptimizer;
   readonly states: ReadonlyMap<Tensor, ParameterState>;
+}
+
+/** Looks at indices that are computed inside; throws for the first that is wrong. */
+export function runPrelude(
+  { engine }: Plan,
+  { program, firstScalar, inputs, errors }: Prelude,
+  memory: readonly Buffer[],
+  symbols: Int32Array,
+  scalars: readonly (number | bigint)[],
+): void {
+  const outputs = engine.programs.launch(program, {
+    externals: inputs.map((slot) => memory[slot]),
+    donors: [],
+    symbols,
+    scalars: scalars.slice(firstScalar),
+  });
+  for (const { output, error } of errors) {
+    const bytes = engine.backend.read(outputs[output], 0, 8);
+    const code = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(0, true));
+    if (code !== 0) throw error(code);
+  }
 }
 
 export class Replay {
@@ -29,6 +50,9 @@ export class Replay {
   readonly #scalars: (number | bigint)[];
   readonly #extra: number[];
   readonly #symbols: Int32Array;
+  /** Null where there is nothing to look at, or it can only be what it was. */
+  readonly #prelude: Prelude | null;
+  readonly #preludeSymbols: Int32Array;
   /** Data that follows from numbers: elements, and the bytes that they are. */
   readonly #data: {
     readonly at: number;
@@ -52,6 +76,14 @@ export class Replay {
     this.#scalars = [...plan.varying.scalars];
     this.#extra = [...plan.varying.extra];
     this.#symbols = plan.symbols.slice();
+    const { prelude } = plan;
+    const moves =
+      prelude !== null &&
+      (prelude.inputs.length > 0 ||
+        following?.numbers.some((l) => l.at >= prelude.firstNumber) ||
+        following?.scalars.some((l) => l.at >= prelude.firstScalar));
+    this.#prelude = moves ? prelude : null;
+    this.#preludeSymbols = prelude?.symbols.slice() ?? new Int32Array(0);
     this.#data = (following?.data ?? []).map(({ at }) => {
       const { dtype } = plan.data[at].value;
       const bytes = plan.varying.data[at]!.slice();
@@ -74,6 +106,7 @@ export class Replay {
     if (!this.#gather()) return null;
     this.#check();
     this.#draw();
+    if (this.#prelude !== null) runPrelude(plan, this.#prelude, this.#externals, this.#preludeSymbols, this.#scalars);
     const { program, outputs: planned, donors } = plan;
     const buffers = engine.programs.launch(program, {
       externals: this.#externals,
@@ -132,6 +165,10 @@ export class Replay {
     for (let i = 0; i < f.symbols.length; i++) {
       const { variable, base, slope } = f.symbols[i];
       this.#symbols[i] = base + slope * x[variable];
+    }
+    for (let i = 0; i < f.preludeSymbols.length; i++) {
+      const { variable, base, slope } = f.preludeSymbols[i];
+      this.#preludeSymbols[i] = base + slope * x[variable];
     }
     for (let i = 0; i < f.data.length; i++) {
       const { array, big } = this.#data[i];

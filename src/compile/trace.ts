@@ -12,6 +12,7 @@ import type { ParameterState } from '../optim/optimizer.ts';
 import { defaultGenerator } from '../random/generator.ts';
 import type { View } from '../shape/view.ts';
 import { openEngines } from '../tensor/devices.ts';
+import { indexCheckName } from '../tensor/engine.ts';
 import type { Storage, Tensor } from '../tensor/tensor.ts';
 import { setSink, sink, type TraceSink } from '../tensor/tracing.ts';
 import { flags } from '../util/flags.ts';
@@ -102,6 +103,7 @@ export class Trace implements TraceSink {
   readonly dataOf: Map<Value, Uint8Array | null> = new Map();
   readonly events: TraceEvent[] = [];
   readonly checks: SeenCheck[] = [];
+  readonly conditions: { readonly value: Value; readonly error: (at: number) => Error; call: Node | null }[] = [];
   readonly modules: Map<object, Fields> = new Map();
   readonly ranges: { readonly value: number; readonly low: number; readonly high: number }[] = [];
   /** Edges from here on are the trace's own. */
@@ -111,6 +113,7 @@ export class Trace implements TraceSink {
   readonly #generator = positionOf();
   #quiet = false;
   #inLibrary = false;
+  #unnamed = false;
   #drawing = false;
   #rule: LoggedCall['rule'] = null;
   #step: SteppedOptimizer | null = null;
@@ -177,6 +180,10 @@ export class Trace implements TraceSink {
   }
   submitted(node: Node): void {
     const { srcs, donors } = node;
+    if (this.#unnamed && node.signature.operator.name !== indexCheckName) {
+      for (const condition of this.conditions) condition.call ??= node;
+      this.#unnamed = false;
+    }
     const rule = this.#rule;
     this.#rule = null;
     if (rule === null && this.#step !== null) this.#step.foreign = true;
@@ -218,6 +225,10 @@ export class Trace implements TraceSink {
     } finally {
       this.#quiet = before;
     }
+  }
+  condition(value: Value, error: (at: number) => Error): void {
+    this.conditions.push({ value, error, call: null });
+    this.#unnamed = true;
   }
   module(module: object): void {
     if (!this.modules.has(module)) this.modules.set(module, Object.entries(module));

@@ -10,6 +10,7 @@ import type { Operator } from '../graph/operator.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { torchFunctions } from '../ops/methods.ts';
 import { makeView, type View } from '../shape/view.ts';
+import { decides } from '../tensor/tracing.ts';
 import { viewAs } from '../tensor/view-tensor.ts';
 import { writeCall } from '../tensor/write.ts';
 
@@ -74,6 +75,7 @@ export class KVCache {
     const count = key.size(2);
     const end = position + count;
     if (end > this.length) throw new RangeError(`KVCache has room for ${this.length} tokens, got tokens ${position} to ${end - 1}`);
+    decides(end, 0, this.length + 1);
     if (key.size(0) !== this.batch) throw new RangeError(`KVCache was made for a batch of ${this.batch}, got ${key.size(0)}`);
     const [keys, values] = [this.keys[layer], this.values[layer]];
     for (const given of [key, value]) {
@@ -100,4 +102,10 @@ export class KVCache {
 }
 
 /** The first slot that a token at `position` sees. */
-export const firstVisible = (position: number, window: number | null): number => (window === null ? 0 : Math.max(0, position + 1 - window));
+export function firstVisible(position: number, window: number | null): number {
+  if (window === null) return 0;
+  const first = position + 1 - window;
+  if (first > 0) decides(first, 1, Number.POSITIVE_INFINITY);
+  else decides(first, Number.NEGATIVE_INFINITY, 1);
+  return Math.max(0, first);
+}

@@ -7,6 +7,8 @@
  * iteration ends, however it ends, the cache is let go.
  */
 import { no_grad } from '../autograd/modes.ts';
+import { withoutCompiling } from '../compile/compile.ts';
+import { isCompiled } from '../compile/index.ts';
 import { tensor } from '../ops/creation.ts';
 import { Tensor } from '../ops/methods.ts';
 import { Detokenizer } from './detokenize.ts';
@@ -21,7 +23,7 @@ export interface GenerationStep<Cache> {
   readonly cache: Cache | null;
   /** How many tokens the cache holds already: those of the call are the next ones. */
   readonly position: number;
-  /** `[batch, position + tokens]`, int64, 0 where a shorter prompt was padded on the left; null without padding. */
+  /** `[batch, position + tokens]` (or wider, to a compiled model), int64, 0 where a shorter prompt was padded on the left; null without padding. */
   readonly attention_mask: Tensor | null;
   /** `[batch, tokens]`, int64: positions that do not count padding; null without padding (`position`, `position + 1`, ...). */
   readonly position_ids: Tensor | null;
@@ -232,16 +234,25 @@ class Decoder<C> {
     const from = this.#position;
     const input_ids = this.#table(end - from, (row, at) => this.#rows[row][from + at]);
     const padding = this.#padding;
-    const out = this.#model(input_ids, {
+    const step: GenerationStep<C> = {
       cache: this.#cache,
       position: from,
-      attention_mask: this.#mask === null ? null : this.#mask.narrow(1, 0, end),
+      attention_mask: this.#mask === null ? null : this.#maskUpTo(end),
       position_ids: padding === null ? null : this.#table(end - from, (row, at) => Math.max(0, from + at - padding[row])),
       logits_to_keep: 1,
-    });
+    };
+    // Prompts come in many lengths, and each would be prepared for itself: what is worth preparing is a step of one token.
+    const out = from === 0 ? withoutCompiling(() => this.#model(input_ids, step)) : this.#model(input_ids, step);
     if (this.#cache !== null) this.#position = end;
     const logits = out instanceof Tensor ? out : (out as { readonly logits: Tensor }).logits;
     return this.#sampler.next(logits.select(1, -1));
+  }
+
+  /** A prepared step is the same step at each position, so it gets the whole mask, of which it looks at its part. */
+  #maskUpTo(end: number): Tensor {
+    const model = this.#model as { readonly forward?: object };
+    const whole = isCompiled(model) || (model.forward !== undefined && isCompiled(model.forward));
+    return whole ? this.#mask! : this.#mask!.narrow(1, 0, end);
   }
 
   accept(tokens: readonly number[]): void {

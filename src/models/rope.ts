@@ -14,6 +14,7 @@ import { tensor } from '../ops/creation.ts';
 import type { Tensor } from '../ops/methods.ts';
 import * as dims from '../shape/dim.ts';
 import { record } from '../tensor/record.ts';
+import { decides } from '../tensor/tracing.ts';
 import { type ConfigFields, ConfigFields as Fields, isJson } from './config-fields.ts';
 
 export type RopeParameters =
@@ -232,8 +233,21 @@ export class RotaryEmbedding {
     return factor === 1 ? { cos: angles.cos(), sin: angles.sin() } : { cos: angles.cos().mul(factor), sin: angles.sin().mul(factor) };
   }
 
+  /** Up to which number of tokens the frequencies are what they are now. */
+  #decide(length: number): void {
+    const { rope } = this;
+    const most =
+      rope.rope_type === 'dynamic'
+        ? rope.max_position_embeddings
+        : rope.rope_type === 'longrope'
+          ? rope.original_max_position_embeddings
+          : 0;
+    if (length > most) decides(length, most + 1, Number.POSITIVE_INFINITY);
+    else decides(length, 0, most + 1);
+  }
   #table(positions: Tensor, last: number | null): Tensor {
     const length = dependsOnLength(this.rope) ? 1 + (last ?? Number(positions.max().item())) : 0;
+    if (length > 0) this.#decide(length);
     if (length !== this.#length) this.#tables.clear();
     this.#length = length;
     let table = this.#tables.get(positions.device);

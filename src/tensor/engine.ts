@@ -62,6 +62,7 @@ export class Engine {
   /** A condition that is looked at before anything that is pending now, or comes later, is stored. The next call is the one that it is about. */
   addCheck(value: Value, error: (at: number) => Error): void {
     spoilLesson();
+    if (sink !== null) sink.condition(value, error);
     this.#checks.push({ value, error, call: null });
     this.#unnamed = true;
   }
@@ -115,12 +116,16 @@ export class Engine {
     this.#pendingBytes = 0;
     this.#armed = false;
     for (const node of pending) settle(node);
+    this.#checks = [];
+    this.#unnamed = false;
     this.writes.clear();
     forgetCandidates();
   }
   /** What is pending counts as never made: storages hold again what they held. */
   undo(error: Error): void {
     this.#abandon(0, error);
+    this.#checks = [];
+    this.#unnamed = false;
     this.#pendingBytes = 0;
     this.#armed = false;
     forgetCandidates();

@@ -25,6 +25,8 @@ export interface TraceSink {
   draw(make: () => Tensor): Tensor;
   /** Numbers that are in memory are looked at, for an error only: `look` does so, at once and at each later call. */
   check(t: Tensor, look: (t: Tensor) => void): void;
+  /** A number that is still to be computed says whether there is an error: not 0, then `error` of it. */
+  condition(value: Value, error: (at: number) => Error): void;
   module(module: object): void;
   /** An optimizer's step begins; null: it has been recorded. */
   optimizer(optimizer: object | null): void;
