@@ -155,7 +155,7 @@ class Workers {
     switch (name) {
       case 'PyTorch': {
         if (isMissing(python)) return undefined;
-        const worker = this.#get(name, threads, python.command, [join(this.#root, 'bench/cpu/torch_worker.py'), String(threads)]);
+        const worker = this.#get(name, threads, python.command, ['-B', join(this.#root, 'bench/cpu/torch_worker.py'), String(threads)]);
         if (this.versions[name] === undefined) {
           const { version, capability } = await worker.ask<{ version: string; capability: string }>({ do: 'describe' });
           this.versions[name] = `${version}, ${capability}`;

@@ -51,5 +51,5 @@ export function ratioChart({ results }: CpuReport): string {
   const style =
     'text{font:12px system-ui,sans-serif;fill:#24292f}.grid{stroke:#8886}.one{stroke:#24292f}.range{stroke:#24292f;stroke-width:1.5}@media(prefers-color-scheme:dark){text{fill:#d0d7de}.one,.range{stroke:#d0d7de}}';
   const size = `${left + chartWidth + right} ${y + 10}`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size}"><style>${style}</style>\n${[...legend, ...axis, ...parts].join('\n')}\n</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size}"><title>Ratios to the rivals, ours over theirs: above 1 we are faster</title><style>${style}</style>\n${[...legend, ...axis, ...parts].join('\n')}\n</svg>\n`;
 }

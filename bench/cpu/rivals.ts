@@ -124,5 +124,5 @@ export async function exportOnnx(
   weights: string,
   prefix: string,
 ): Promise<void> {
-  await run(python, [join(root, 'bench/cpu/export_onnx.py'), folder, row, weights, prefix], patience);
+  await run(python, ['-B', join(root, 'bench/cpu/export_onnx.py'), folder, row, weights, prefix], patience);
 }

@@ -82,7 +82,9 @@ describe('random kernels between guard pages', () => {
     expect(found.join('\n')).toMatch(/the process died \(SIG(SEGV|BUS)\): seed \d+\n(kernel random_\d+ |matmul)/);
   });
 
-  test(`${total} kernels from seed ${firstSeed} on ${[...runnableIsas, 'wasm'].join(', ')}`, async () => {
+  // Four or five minutes on two cores of its own; a busy machine may take longer.
+  const patience = { timeout: 3_600_000 };
+  test(`${total} kernels from seed ${firstSeed} on ${[...runnableIsas, 'wasm'].join(', ')}`, patience, async () => {
     const pieces = Array.from(
       { length: Math.ceil(total / share) },
       (_, i) => [firstSeed + i * share, Math.min(share, total - i * share)] as const,
