@@ -9,6 +9,7 @@ import { Prim, type PrimBody } from '../graph/prim.ts';
 import { topological } from '../graph/vjp.ts';
 import type { Dim } from '../shape/dim.ts';
 import * as dims from '../shape/dim.ts';
+import { narrowOperands, narrowResult } from './narrow-products.ts';
 import type { TracedProgram, TracedValue } from './program.ts';
 
 const keys = (list: readonly Dim[]): string => list.map(dims.keyOf).join(',');
@@ -62,8 +63,21 @@ export function shareEqual(traced: TracedProgram, outputs: readonly Value[]): Tr
   const byKey = new Map<string, Prim>();
   const shared = new Map<Prim, Prim>();
   const places = new Map<Prim, string>();
-  for (const p of topological(outputs.map((v) => traced.values.get(v)!.prim))) {
-    const srcs = p.srcs.map((s) => shared.get(s)!);
+  const results = outputs.map((v) => traced.values.get(v)!.prim);
+  const order = topological(results);
+  const uses = new Map<Prim, number>();
+  for (const p of [...results, ...order.flatMap((p) => p.srcs)]) uses.set(p, (uses.get(p) ?? 0) + 1);
+  const usedOnce = (p: Prim): boolean => uses.get(p) === 1;
+  for (const p of order) {
+    const narrow = narrowResult(p, usedOnce, (src) => shared.get(src)!);
+    if (narrow !== null) {
+      shared.set(p, narrow);
+      const at = traced.places.get(p);
+      if (at !== undefined) places.set(narrow, at);
+      continue;
+    }
+    const mapped = p.srcs.map((s) => shared.get(s)!);
+    const srcs = p.body.op === 'dot' ? narrowOperands(mapped) : mapped;
     const own = attributes(p.body);
     const key = own === null ? `#${p.id}` : `${p.body.op}:${own}:${srcs.map((s) => s.id)}:${keys(p.shape)}:${p.dtype.id}`;
     let one = byKey.get(key);

@@ -97,9 +97,12 @@ describe('products', () => {
 
   test('go to our kernel where there is no cuBLAS', () => {
     const { device, texts } = open();
-    torch.ones([8, 8], { device }).matmul(torch.ones([8, 8], { device }));
+    torch.ones([9, 8], { device }).matmul(torch.ones([8, 8], { device }));
+    torch.ones([3, 8], { device }).matmul(torch.ones([8, 8], { device }));
     compute(device);
-    expect([...texts.texts.values()].map((t) => t.name)).toContain('product_float32_float32_float32');
+    const names = [...texts.texts.values()].map((t) => t.name);
+    expect(names).toContain('product_float32_float32_float32');
+    expect(names).toContain('small_product_columns_4x1_float32_float32');
   });
 });
 
