@@ -57,7 +57,17 @@ export function cudaSuite(options: CudaSuiteOptions): CudaSuiteResult {
   mkdirSync(folder, { recursive: true });
   const result = join(folder, 'rival.json');
   if (!options.reuse || !existsSync(result)) {
-    const args = [join(options.root, 'bench/cuda_rival.py'), folder, result, '--works', works.join(','), '--device', device, '--size', size];
+    const args = [
+      join(options.root, 'bench/cuda_rival.py'),
+      folder,
+      result,
+      '--works',
+      works.join(','),
+      '--device',
+      device,
+      '--size',
+      size,
+    ];
     const run = spawnSync(options.python, [...args, '--effort', String(options.effort)], { stdio: ['ignore', 2, 2] });
     if (run.status !== 0) throw new Error(`${options.python} bench/cuda_rival.py failed (${run.error?.message ?? `status ${run.status}`})`);
   }

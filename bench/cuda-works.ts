@@ -114,7 +114,10 @@ export function decoder(name: string, context: WorkContext): void {
     const bound = Math.max(1e-4, 1.5 * eagerError);
     const greedy = references.get(`${name} greedy`)!.tolist() as unknown as number[][];
     const launch = launcher(device);
-    const columns = [['ours', step], ...(compile === undefined ? [] : [['compiled', compile(step)]])] as ['ours' | 'compiled', typeof step][];
+    const columns = [['ours', step], ...(compile === undefined ? [] : [['compiled', compile(step)]])] as [
+      'ours' | 'compiled',
+      typeof step,
+    ][];
     for (const [column, run] of columns) {
       try {
         const prefill = (): Tensor => run(ids, 0);

@@ -57,6 +57,19 @@ describe('generate', () => {
     expect(await collect(generate(model, [1, 2, 3], options))).toEqual(plain);
   });
 
+  test('a prepared step ends where the cache does', () => {
+    const model = llama({});
+    const cache = model.make_cache(1, 40);
+    const step = torch.compile((ids: Tensor, position: number) => model(ids, { cache, position }).logits);
+    const ids = torch.tensor([[5]], { dtype: torch.int64 });
+    torch.no_grad(() => {
+      for (let position = 0; position < 40; position++) expect(step(ids, position).shape).toEqual([1, 1, 60]);
+      expect(() => step(ids, 40)).toThrow('KVCache has room for 40 tokens, got tokens 40 to 40');
+      expect(() => step(ids, 4000)).toThrow('KVCache has room for 40 tokens');
+      expect(step(ids, 39).shape).toEqual([1, 1, 60]);
+    });
+  });
+
   test('a batch with padding', async () => {
     torch.manual_seed(3);
     const model = gpt2();

@@ -1,13 +1,10 @@
 /**
- * Products as they are best computed. Those of numbers that were widened for them read the narrow ones: widening is exact, and every device's product
- * does it on the way, while a widened copy of a weight is three times the weight's own traffic.
- *
  * Products that are only read turned are computed turned: (A B)' = B' A'.
+ *
  * The gradient of a weight that a layer multiplies by its transpose is such a product: as it stands, it would be written out and then copied across,
  * which costs more than its own memory is worth (columns of a matrix lie a page apart). Turned, the operands are read through other
  * strides and nothing is copied. Each element is the same sum of the same products in the same order, so no bit changes.
  */
-import { bfloat16, float16, float32 } from '../dtype/dtype.ts';
 import type { Value } from '../graph/node.ts';
 import { Prim, type PrimBody, rowMajor } from '../graph/prim.ts';
 import { topological } from '../graph/vjp.ts';
@@ -26,21 +23,6 @@ function isTurned(p: Prim): boolean {
   return p.shape.every((d, i) => dims.equal(d, src.shape[from(i)]) && (d === 1 || dims.equal(strides[i], source[from(i)])));
 }
 
-/** The float16 or bfloat16 numbers of which a float32 operand is a widened reading, or null. */
-function narrowOf(p: Prim): Prim | null {
-  const [src] = p.srcs;
-  if (p.body.op === 'cast') return p.dtype === float32 && (src.dtype === bfloat16 || src.dtype === float16) ? src : null;
-  if (p.body.op !== 'view') return null;
-  const narrow = narrowOf(src);
-  return narrow === null ? null : narrow.view(p.shape, p.body.strides, p.body.offset);
-}
-
-/** The same product of the narrow numbers; one operand alone stays wide, as not all devices multiply mixtures fast. */
-function ofNarrow(left: Prim, right: Prim): [Prim, Prim] | null {
-  const [a, b] = [narrowOf(left), narrowOf(right)];
-  return a !== null && b !== null && a.dtype === b.dtype ? [a, b] : null;
-}
-
 /** The program with each product that has no reader but its transposes, and is not itself a result, computed as that transpose. */
 export function shapeProducts(traced: TracedProgram, outputs: readonly Value[]): TracedProgram {
   const results = outputs.map((v) => traced.values.get(v)!.prim);
@@ -52,16 +34,14 @@ export function shapeProducts(traced: TracedProgram, outputs: readonly Value[]):
     else for (const s of p.srcs) straight.add(s);
   }
   const turns = (p: Prim): boolean => p.body.op === 'dot' && p.body.blocks === undefined && turned.has(p) && !straight.has(p);
-  const narrows = (p: Prim): boolean => p.body.op === 'dot' && p.body.blocks === undefined && ofNarrow(...p.body.srcs) !== null;
-  if (!order.some((p) => turns(p) || narrows(p))) return traced;
+  if (!order.some(turns)) return traced;
   const now = new Map<Prim, Prim>();
   const places = new Map<Prim, string>();
   for (const p of order) {
     const srcs = p.srcs.map((s) => now.get(s)!);
     let made: Prim;
-    if (p.body.op === 'dot' && (turns(p) || narrows(p))) {
-      const [a, b] = ofNarrow(srcs[0], srcs[1]) ?? srcs;
-      const [left, right] = turns(p) ? [b.mT, a.mT] : [a, b];
+    if (turns(p)) {
+      const [left, right] = [srcs[1].mT, srcs[0].mT];
       const shape = [...left.shape.slice(0, -1), right.shape[right.ndim - 1]];
       made = new Prim({ op: 'dot', srcs: [left, right] }, shape, p.dtype);
     } else if (isTurned(p) && turns(p.srcs[0])) made = srcs[0];

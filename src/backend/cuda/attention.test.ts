@@ -5,13 +5,13 @@ import { engineOf, registerDevice } from '../../tensor/devices.ts';
 import type { AttentionKind } from './attention.ts';
 import { fewShared, fewSource } from './attention-few.ts';
 import { tilesShared, tilesSource } from './attention-tiles.ts';
+import { KernelTexts } from './collect.ts';
 import { CudaBackend } from './device.ts';
 import { CudaKernels } from './kernel-cache.ts';
 import { openLibrary } from './libraries.ts';
 import { requireCompiler } from './nvrtc.ts';
 import { silentDriver } from './silent-driver.ts';
 import { smallSource } from './small-products.ts';
-import { KernelTexts } from './collect.ts';
 
 const nvrtc = !('reason' in openLibrary('libnvrtc', ['libnvrtc.so.13', 'libnvrtc.so.12', 'libnvrtc.so']));
 const nameIn = (text: string): string => /__launch_bounds__\(\d+\) (\w+)\(/.exec(text)![1];
@@ -99,7 +99,10 @@ describe('launches', () => {
     const step = (n: number): string[] => {
       calls = [];
       const q = torch.ones([1, 2, 1, 16], { device }).softmax(3);
-      attention(q, keys.narrow(2, 0, n), values.narrow(2, 0, n)).softmax(3).matmul(torch.ones([16, 16], { device })).softmax(3);
+      attention(q, keys.narrow(2, 0, n), values.narrow(2, 0, n))
+        .softmax(3)
+        .matmul(torch.ones([16, 16], { device }))
+        .softmax(3);
       engineOf(device).flush();
       return calls.filter((c) => /^(launch|capture|graph|replay)/i.test(c)).map((c) => c.split(' ')[0]);
     };

@@ -63,9 +63,27 @@ export function planAttention(step: HostStep, symbols: ArrayLike<number>, multip
   const chunk = Math.max(fewKeysAtOnce, Math.ceil(keys / splits / 64) * 64);
   // prettier-ignore
   const words = [
-    0, 0, 0, 0, 0, heads, groups, rows, keys,
-    ...sq.slice(0, 3), ...sk.slice(0, 3), ...sv.slice(0, 3), ...sm, ...so.slice(0, 3),
-    floatBits(scale), chunk, batch, sq[3], sk[3], sv[3], so[3],
+    0,
+    0,
+    0,
+    0,
+    0,
+    heads,
+    groups,
+    rows,
+    keys,
+    ...sq.slice(0, 3),
+    ...sk.slice(0, 3),
+    ...sv.slice(0, 3),
+    ...sm,
+    ...so.slice(0, 3),
+    floatBits(scale),
+    chunk,
+    batch,
+    sq[3],
+    sk[3],
+    sv[3],
+    so[3],
   ];
   const addresses = [q, k, v, mask, out].flatMap((o, word) =>
     o === undefined || o.buffer < 0 ? [] : [{ word, buffer: o.buffer, offset: at(o.offset) * o.dtype.itemsize }],

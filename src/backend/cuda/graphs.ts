@@ -144,7 +144,10 @@ export class ProgramGraphs {
   /** Launches by their number: the same array is the same launches. */
   #numberOf(works: readonly Work[]): number {
     let found = this.#numbers.get(works);
-    if (found === undefined) this.#numbers.set(works, (found = this.#nextNumber++));
+    if (found === undefined) {
+      found = this.#nextNumber++;
+      this.#numbers.set(works, found);
+    }
     return found;
   }
 

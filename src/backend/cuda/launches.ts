@@ -232,8 +232,7 @@ export class CudaLaunches {
       if (step.kind === 'host') {
         if (onHost) segment.hosts.push(step);
         else segment.works.push(...this.#libraryWork(i, step));
-      }
-      else if (step.kind === 'matmul') segment.works.push(...this.#productWork(i, step));
+      } else if (step.kind === 'matmul') segment.works.push(...this.#productWork(i, step));
       else segment.works.push(...this.#kernelWorks(i, step, symbols));
     }
     return segments;

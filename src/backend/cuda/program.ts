@@ -161,8 +161,7 @@ export class CudaExecutable implements Executable {
       driver.noteLaunch(work.label);
       return;
     }
-    const kernel =
-      work.launch.kernel !== 0 ? work.launch.kernel : this.#launches.productKernel(work.product!).handle;
+    const kernel = work.launch.kernel !== 0 ? work.launch.kernel : this.#launches.productKernel(work.product!).handle;
     driver.launch({ ...work.launch, kernel }, work.label, side);
   }
 
