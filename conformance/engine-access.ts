@@ -3,6 +3,7 @@
  * alone would be passed by a naive loop, so programs with products must have run a product kernel), whether a device can be waited for, when it computes, and
  * a clean engine after a record that left calls behind which cannot be computed.
  */
+import type { Step } from '../src/schedule/plan.ts';
 import { engineOf, registerDevice } from '../src/tensor/devices.ts';
 import { flags } from '../src/util/flags.ts';
 import type { ProgramRecord } from './data.ts';
@@ -36,7 +37,7 @@ export async function countProducts<T>(device: string, body: () => Promise<T>): 
   let products = 0;
   programs.run = function run(captured) {
     original.call(programs, captured);
-    for (const step of programs.last?.plan.steps ?? []) if (productKinds.has(step.kind)) products++;
+    for (const step of programs.last?.plan.steps ?? []) if (productKinds.has(step.kind) || isAttention(step)) products++;
   };
   try {
     return { result: await body(), products };
@@ -44,6 +45,9 @@ export async function countProducts<T>(device: string, body: () => Promise<T>): 
     programs.run = original;
   }
 }
+
+/** A device may compute attention by a kernel of its own (`ops/attention-kernel.ts`). */
+const isAttention = (step: Step): boolean => step.kind === 'host' && step.fn.name === 'scaled_dot_product_attention';
 
 const productCall = /^(matmul|mm|bmm|einsum|nn\.functional\.(linear|conv\w*|scaled_dot_product_attention))$/;
 

@@ -30,3 +30,23 @@ test('one product wanted in two shapes, and read by others, is right in each', (
   expect(c.tolist()).toEqual(torch.ones(6, 5).tolist());
   expect(b.tolist<number[][]>()[5]).toEqual([0, 1, 2, 3, 4].map((r) => [20, 21, 22, 23].reduce((s, v, i) => s + v * (4 * r + i), 0)));
 });
+
+test('a product reads a result that lies in another order than row by row through its own strides, or a copy', () => {
+  const x = torch
+    .arange(2 * 16 * 48)
+    .float()
+    .view(2, 16, 48);
+  const w = torch
+    .arange(48 * 8)
+    .float()
+    .view(48, 8)
+    .div(100);
+  for (const dtype of [torch.float32, torch.bfloat16]) {
+    torch.synchronize();
+    const y = x.transpose(0, 1).div(7).to(dtype);
+    const z = y.matmul(w.to(dtype));
+    torch.synchronize();
+    expect(y.stride()).toEqual([48, 768, 1]);
+    expect(z.tolist()).toEqual(y.contiguous().matmul(w.to(dtype)).tolist());
+  }
+});

@@ -40,7 +40,9 @@ export interface Assembled {
 export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   const outputs = outputPrims(traced, captured.outputs);
   const prims = outputs.map((o) => o.prim);
-  const roots = chooseRoots(prims);
+  const layouts = new Map(outputs.map(({ prim, strides }) => [prim, strides]));
+  const laid = (p: Prim): readonly Dim[] => layouts.get(p) ?? rowMajor(p.shape);
+  const roots = chooseRoots(prims, laid);
   const isRoot = (p: Prim): boolean => roots.has(p);
   const grouping = groupRoots(prims, roots);
 
@@ -126,7 +128,7 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
   for (const p of grouping.order) {
     // A store or scatter over a temporary writes into it.
     if (p.body.op !== 'store' && p.body.op !== 'scatter') continue;
-    const base = wholeOf(p.srcs[0], isRoot);
+    const base = wholeOf(p.srcs[0], isRoot, laid);
     const from = bufferOf.get(base);
     const to = bufferOf.get(p)!;
     if (from === undefined || !roots.has(base) || takesOver.has(to.buffer) || buffers[from.buffer].kind !== 'temporary') continue;
@@ -162,7 +164,7 @@ export function assemble(traced: TracedProgram, captured: Captured): Assembled {
       stored: (p) => stored.has(p),
       place: (p) => traced.places.get(p) ?? '',
       inPlace: (p, base) => {
-        const window = operandWindow(base, isRoot);
+        const window = operandWindow(base, isRoot, laid);
         const at = window && bufferOf.get(window.base);
         if (!window || !at || memory(at.buffer) !== memory(bufferOf.get(p)!.buffer)) return false;
         return (

@@ -63,9 +63,9 @@ export function operandWindow(
 }
 
 /** What `p` is a row-major reading of from its first element on: the memory itself, seen past views that change nothing. */
-export function wholeOf(p: Prim, inMemory: (p: Prim) => boolean): Prim {
+export function wholeOf(p: Prim, inMemory: (p: Prim) => boolean, laid?: (p: Prim) => readonly Dim[]): Prim {
   if (p.body.op !== 'view' || inMemory(p)) return p;
-  const window = operandWindow(p, inMemory);
+  const window = operandWindow(p, inMemory, laid);
   if (window === null || dims.keyOf(window.offset) !== '0') return p;
   const strides = rowMajor(p.shape);
   if (!window.strides.every((s, i) => p.shape[i] === 1 || dims.equal(s, strides[i]))) return p;
@@ -77,13 +77,14 @@ export function wholeOf(p: Prim, inMemory: (p: Prim) => boolean): Prim {
  * What is written out for an operand that is no window of memory: the prim that its outermost views only reshape or permute, so that the copy's loops
  * run along the dims of what it copies (windows of an image) and not along their joined ones, whose positions would have to be divided.
  */
-function writtenOperand(operand: Prim): Prim {
+function writtenOperand(operand: Prim, laid: (p: Prim) => readonly Dim[]): Prim {
   let written = operand;
   while (written.body.op === 'view') {
     const src: Prim = written.body.srcs[0];
     const last = src.shape[src.ndim - 1];
     if (src.body.op !== 'view' || typeof last !== 'number' || last < shortestRow) break;
-    if (!dims.equal(dims.productOf(src.shape), dims.productOf(operand.shape)) || operandWindow(operand, (q) => q === src) === null) break;
+    if (!dims.equal(dims.productOf(src.shape), dims.productOf(operand.shape)) || operandWindow(operand, (q) => q === src, laid) === null)
+      break;
     written = src;
   }
   return written;
@@ -91,7 +92,8 @@ function writtenOperand(operand: Prim): Prim {
 /** Rows shorter than this are copied faster joined than one by one. */
 const shortestRow = 16;
 
-export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
+/** `laid`: the strides of what does not lie in memory row by row (results keep the layout of what they were computed from). */
+export function chooseRoots(outputs: readonly Prim[], laid: (p: Prim) => readonly Dim[] = (p) => rowMajor(p.shape)): Set<Prim> {
   const order = topological(outputs);
   const roots = new Set<Prim>(outputs.filter((o) => o.body.op !== 'input'));
   const isRoot = (p: Prim): boolean => roots.has(p);
@@ -99,8 +101,8 @@ export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
     if (p.body.op === 'reduce' || isSingle(p)) roots.add(p);
     if (p.body.op === 'dot' || p.body.op === 'library') {
       for (const operand of p.body.srcs) {
-        const window = operandWindow(operand, isRoot);
-        const base = window === null ? writtenOperand(operand) : window.base;
+        const window = operandWindow(operand, isRoot, laid);
+        const base = window === null ? writtenOperand(operand, laid) : window.base;
         if (base.body.op !== 'input') roots.add(base);
       }
     }
@@ -109,7 +111,7 @@ export function chooseRoots(outputs: readonly Prim[]): Set<Prim> {
       if (base.body.op !== 'input' && !isFill(base)) roots.add(base);
     }
     if (p.body.op === 'store' || p.body.op === 'scatter') {
-      const base = wholeOf(p.srcs[0], isRoot);
+      const base = wholeOf(p.srcs[0], isRoot, laid);
       if (base.body.op !== 'input' && !isFill(base)) roots.add(base);
     }
   }

@@ -149,8 +149,12 @@ export function keepTheLiving(): boolean {
   }
   return found;
 }
-/** After a flush nobody needs to ask any more. */
+/**
+ * After a flush nobody needs to ask any more. What has been made so far in the module being called is in memory now, so it is nothing to be
+ * presumed dead; this list must not hold it: a forward that is too large for one program would keep all that it ever made.
+ */
 export function forgetCandidates(): void {
+  if (current !== null) current.made.length = 0;
   if (candidates.length > 0) candidates = [];
 }
 
