@@ -139,7 +139,8 @@ class Metadata {
       return null;
     }
     const count = Array.isArray(value) || value instanceof GgufArray ? value.length : 0;
-    if (count > mostEntries) throw new TypeError(`${this.#source}: tokenizer.ggml.${key} has ${count} entries, at most ${mostEntries} are read`);
+    if (count > mostEntries)
+      throw new TypeError(`${this.#source}: tokenizer.ggml.${key} has ${count} entries, at most ${mostEntries} are read`);
     const list =
       value instanceof GgufArray
         ? value.toArray()

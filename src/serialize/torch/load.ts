@@ -45,7 +45,11 @@ export function load<T = unknown>(f: string | URL | Uint8Array | ArrayBuffer, op
   if (isPath) {
     const descriptor = openFile(f);
     try {
-      return read(fileSource(descriptor, fstatSync(descriptor).size, (_, missing) => endError(missing)), options, String(f)) as T;
+      return read(
+        fileSource(descriptor, fstatSync(descriptor).size, (_, missing) => endError(missing)),
+        options,
+        String(f),
+      ) as T;
     } finally {
       closeSync(descriptor);
     }
