@@ -29,7 +29,7 @@ export const neverRules: readonly NeverRule[] = [
   { namespaces: ['torch'], names: /^sym_/, reason: 'symbolic sizes of TorchDynamo; sizes are symbols here by themselves' },
   {
     namespaces: ['torch'],
-    names: /^(compile|compiled_with_cxx11_abi|cond|while_loop)$/,
+    names: /^(compiled_with_cxx11_abi|cond|while_loop)$/,
     reason: 'every program is compiled here; control flow is JavaScript',
   },
   { namespaces: ['torch'], names: /vital|^profiler_allow|^classproperty$|^is_storage$/, reason: 'private machinery of the Python package' },

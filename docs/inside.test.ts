@@ -13,7 +13,7 @@ import { describe, expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 // inside.md first: it shows numbers of programs and of pending calls, which go on from one module to the next.
-const documents = ['docs/inside.md', 'README.md', 'docs/adding-an-op.md', 'docs/amp.md'];
+const documents = ['docs/inside.md', 'README.md', 'docs/adding-an-op.md', 'docs/amp.md', 'docs/compile.md'];
 const { exports } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { exports: Record<string, { default?: string }> };
 /** Sources of the package and its subpaths. */
 const packagePaths = new Map(

@@ -49,6 +49,12 @@ function anyEnabled(): boolean {
   return false;
 }
 
+/** What autocast is at this moment, as a text: empty while it is off. */
+export const autocastText = (): string =>
+  autocastMode.active
+    ? `${autocastMode.cacheEnabled} ${[...states].map(([kind, s]) => (s.enabled ? `${kind} ${s.dtype.name}` : '')).join(' ')}`
+    : '';
+
 /** Runs what an operator does inside: there nothing is cast again. */
 export function withoutAutocast<T>(work: () => T): T {
   const { active } = autocastMode;

@@ -559,3 +559,24 @@ describe('torch.compiler', () => {
     expect(plansOf(outer)).toBe(1);
   });
 });
+
+test('under autocast, entered inside or outside, with weights that change', () => {
+  const layer = new nn.Linear(4, 3);
+  const inside = torch.compile((x: Tensor) => torch.autocast('cpu', () => layer(x)) as Tensor);
+  const plain = torch.compile((x: Tensor) => layer(x));
+  const x = torch.randn(2, 4);
+  for (let i = 0; i < 4; i++) {
+    torch.no_grad(() => layer.weight.add_(1));
+    const expected = torch.autocast('cpu', () => layer(x)) as Tensor;
+    const [a, b] = torch.autocast('cpu', () => {
+      const first = plain(x);
+      torch.no_grad(() => layer.weight.mul_(1));
+      return [first, plain(x)];
+    }) as Tensor[];
+    expect([inside(x).dtype, a.dtype, b.dtype, plain(x).dtype]).toEqual([torch.bfloat16, torch.bfloat16, torch.bfloat16, torch.float32]);
+    expect(inside(x).tolist()).toEqual(expected.tolist());
+    expect(a.tolist()).toEqual(expected.tolist());
+    expect(b.tolist()).toEqual(expected.tolist());
+    expect(plain(x).tolist()).toEqual(layer(x).tolist());
+  }
+});

@@ -6,6 +6,7 @@
  * and states are those of a plan replays it (`replay.ts`). Numbers among the arguments are followed (`numbers.ts`). What cannot be prepared runs in plain
  * code and says so once. There is one way to run; PyTorch's options are checked and otherwise mean nothing.
  */
+import { autocastHere, autocastMode } from '../autograd/autocast-mode.ts';
 import { openEngines } from '../tensor/devices.ts';
 import { sink } from '../tensor/tracing.ts';
 import { flags } from '../util/flags.ts';
@@ -85,6 +86,10 @@ export class CompiledFunction {
   }
 
   call(self: unknown, given: unknown[]): unknown {
+    // A cast that was kept outside is of the weights of then: inside they are cast for themselves.
+    return autocastMode.active ? autocastHere()(() => this.#call(self, given)) : this.#call(self, given);
+  }
+  #call(self: unknown, given: unknown[]): unknown {
     if (this.#plain || disabled > 0 || sink !== null || stance.current === 'force_eager') return this.#fn.apply(self, given);
     // A receiver is an argument like the others.
     const args = self === undefined ? given : [...given, self];

@@ -1,6 +1,7 @@
 /**
  * What has to be as it was beside the arguments: modes and settings, the fields of modules that took part, gradients, optimizer states, tapes.
  */
+import { autocastText } from '../autograd/autocast-mode.ts';
 import { anomaly, modes } from '../autograd/modes.ts';
 import type { Tape } from '../autograd/tape.ts';
 import { getDefaultDtype } from '../dtype/dtype.ts';
@@ -14,7 +15,14 @@ import { flags } from '../util/flags.ts';
 import type { Plan } from './plan.ts';
 
 /** What other parts of the library depend on, by identity. */
-const environments: (() => unknown)[] = [getDefaultDtype, getDefaultDevice, hookEdits, () => flags.attentionBytes, () => anomaly.enabled];
+const environments: (() => unknown)[] = [
+  getDefaultDtype,
+  getDefaultDevice,
+  hookEdits,
+  () => flags.attentionBytes,
+  () => anomaly.enabled,
+  autocastText,
+];
 /** Adds something that compiled functions look at before each call: a mode of calls. */
 export function watchEnvironment(read: () => unknown): void {
   environments.push(read);

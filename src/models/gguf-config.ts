@@ -7,6 +7,7 @@
  *
  * Names: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
+import { GgufArray } from '../serialize/gguf/array.ts';
 import type { GgufFile } from '../serialize/gguf/index.ts';
 import { GgufError, type GgufValue } from '../serialize/gguf/values.ts';
 import { type GPT2Config, gpt2Config, type LlamaConfig, llamaConfig } from './config.ts';
@@ -65,7 +66,10 @@ class Keys {
   get(key: string): GgufValue | undefined {
     const value = this.gguf.metadata.get(`${this.architecture}.${key}`);
     // Some sizes may be given layer by layer: equal ones are one size.
-    return Array.isArray(value) && value.length > 0 && value.every((x) => x === value[0]) ? (value as readonly GgufValue[])[0] : value;
+    if (!(value instanceof GgufArray)) return value;
+    const first = value.at(0);
+    for (const x of value) if (x !== first) return value;
+    return first ?? value;
   }
   number(key: string): number | undefined;
   number(key: string, fallback: number): number;
@@ -137,7 +141,7 @@ class Keys {
 const shown = (value: GgufValue | undefined): string =>
   value === undefined
     ? 'nothing'
-    : Array.isArray(value)
+    : value instanceof GgufArray
       ? `an array of ${value.length}`
       : JSON.stringify(typeof value === 'bigint' ? String(value) : value).slice(0, 80);
 

@@ -14,7 +14,7 @@ import { decodeBlocks } from '../quant/ggml-blocks.ts';
 import { encodeBlocks } from '../quant/ggml-encode.ts';
 import { GGUFEmbedding, GGUFLinear } from '../quant/ggml-modules.ts';
 import { type GgmlTypeName, ggmlRowBytes, ggmlTypes } from '../quant/ggml-types.ts';
-import { GgufError, type GgufTensorData, type GgufValue, readGguf, serializeGguf, writeGguf } from '../serialize/gguf/index.ts';
+import { GgufError, type GgufInput, type GgufTensorData, readGguf, serializeGguf, writeGguf } from '../serialize/gguf/index.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { type FromGgufOptions, from_gguf, type GgufModel } from './gguf.ts';
 import { planGguf } from './gguf-config.ts';
@@ -53,7 +53,7 @@ describe.skipIf(!present)('stories260K.gguf (skipped where ../shared/models is a
 
 // ---- small models as files
 
-type Metadata = Record<string, GgufValue>;
+type Metadata = Record<string, GgufInput>;
 /** By the name in GGUF: the weight, and heads whose rows are pairs there. */
 type Weights = Map<string, { readonly weight: Tensor; readonly heads?: number; readonly vector?: boolean }>;
 

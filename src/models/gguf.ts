@@ -9,13 +9,13 @@
 import { bfloat16, type DType, float16, float32, uint8 } from '../dtype/dtype.ts';
 import type { Module } from '../nn/module.ts';
 import { moveInPlace } from '../nn/parameter.ts';
-import { fromBytes } from '../ops/creation.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { decodableTypes, decodeBlocks, isDecodable } from '../quant/ggml-blocks.ts';
 import { GGUFEmbedding } from '../quant/ggml-modules.ts';
 import { type GgmlTypeName, ggmlTypes } from '../quant/ggml-types.ts';
 import { type GgufFile, openGguf } from '../serialize/gguf/index.ts';
 import { GgufError, type GgufTensorInfo } from '../serialize/gguf/values.ts';
+import { streamedTensor } from '../serialize/streamed.ts';
 import { generationConfig } from './generation-config.ts';
 import { type GgufPlace, planGguf } from './gguf-config.ts';
 import { blockEmbedding, blockLinear, HalfEmbedding, HalfLinear } from './gguf-layers.ts';
@@ -23,6 +23,7 @@ import { GPT2LMHeadModel } from './gpt2.ts';
 import { Conv1D, Embedding, Linear, withoutWeights } from './layers.ts';
 import { LlamaForCausalLM } from './llama.ts';
 import type { RopeParameters } from './rope.ts';
+import { pairsApart, type ReadInto } from './rotary-rows.ts';
 
 export type GgufModel = LlamaForCausalLM | GPT2LMHeadModel;
 
@@ -147,37 +148,32 @@ function tie(model: GgufModel, path: string): void {
   }
 }
 
-/** A tensor of the file, as what its place holds: numbers, or a row of bytes for each row. */
+/** A tensor of the file, as what its place holds: numbers, or a row of bytes for each row. It is read into its memory piece by piece. */
 function read(
   gguf: GgufFile,
   info: GgufTensorInfo,
   { shape, rotary, field }: GgufPlace,
   { dequantize = false, device = 'cpu' }: FromGgufOptions,
 ): Tensor {
-  const { type } = info;
+  const { type, bytes } = info;
   const rows = shape[0];
-  const fromFile = gguf.read(info.name);
-  const bytes = rotary === undefined ? fromFile : pairsApart(fromFile, rows, rotary);
+  const inFile: ReadInto = (target, offset) => gguf.readInto(info.name, target, offset);
+  const readInto = rotary === undefined ? inFile : pairsApart(inFile, { rows, rowBytes: bytes / rows, heads: rotary });
   const isVector = field === 'bias' || shape.length === 1;
   const dtype = plainTypes[type];
-  if (dtype !== undefined && !isVector) return fromBytes(bytes, shape, dtype, device) as Tensor;
-  if (dtype === undefined && !dequantize) return fromBytes(bytes, [rows, bytes.byteLength / rows], uint8, device) as Tensor;
-  const numbers = new Float32Array(shape.reduce((n, d) => n * d, 1));
-  decodeBlocks(type, bytes, numbers);
-  return fromBytes(new Uint8Array(numbers.buffer), shape, float32, device) as Tensor;
+  if (dtype !== undefined && (!isVector || type === 'F32')) return streamedTensor(shape, dtype, device, readInto);
+  if (dtype === undefined && !dequantize) return streamedTensor([rows, bytes / rows], uint8, device, readInto);
+  return streamedTensor(shape, float32, device, decoding(type, readInto));
 }
 
-/** Rows (2 i, 2 i + 1) of each head become rows (i, i + half), whatever is in a row. */
-function pairsApart(bytes: Uint8Array, rows: number, heads: number): Uint8Array {
-  const out = new Uint8Array(bytes.byteLength);
-  const row = bytes.byteLength / rows;
-  const perHead = rows / heads;
-  for (let to = 0; to < rows; to++) {
-    const [head, within] = [Math.floor(to / perHead), to % perHead];
-    const from = head * perHead + (within < perHead / 2 ? 2 * within : 2 * within - perHead + 1);
-    out.set(bytes.subarray(from * row, (from + 1) * row), to * row);
-  }
-  return out;
+/** The numbers of a file's blocks, for pieces that are whole blocks: those of `streamedTensor` are. */
+function decoding(type: GgmlTypeName, readInto: ReadInto): ReadInto {
+  const { blockSize, blockBytes } = ggmlTypes[type];
+  return (target, offset) => {
+    const packed = new Uint8Array((target.byteLength / 4 / blockSize) * blockBytes);
+    readInto(packed, (offset / 4 / blockSize) * blockBytes);
+    decodeBlocks(type, packed, new Float32Array(target.buffer, target.byteOffset, target.byteLength / 4));
+  };
 }
 
 /** Llama 3's files have its scaling of rotary frequencies as a tensor of divisors, one for each pair of channels. */

@@ -6,15 +6,16 @@
  * its header says, to the byte, before anything is allocated. What is wrong with a file is said by a {@link Llama2cError}.
  * https://github.com/karpathy/llama2.c (export.py)
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { float32 } from '../dtype/dtype.ts';
 import { moveInPlace, type Parameter } from '../nn/parameter.ts';
-import { frombuffer } from '../ops/creation.ts';
-import type { Tensor } from '../ops/methods.ts';
+import { type ByteSource, bytesSource, fileSource, fill } from '../serialize/byte-source.ts';
+import { streamedTensor } from '../serialize/streamed.ts';
 import { llamaConfig } from './config.ts';
 import { generationConfig } from './generation-config.ts';
 import { withoutWeights } from './layers.ts';
 import { LlamaForCausalLM } from './llama.ts';
+import { pairsApart, type ReadInto } from './rotary-rows.ts';
 
 export interface Llama2cHeader {
   readonly dim: number;
@@ -41,35 +42,31 @@ export class Llama2cError extends Error {
   override readonly name = 'Llama2cError';
 }
 
-/** What a file is read from: its size, and a range of its bytes. */
-interface Source {
-  readonly size: number;
-  readonly read: (offset: number, length: number) => Uint8Array;
-}
-
 /** A model from a llama2.c file, or its bytes, in float32, ready for use. Generation stops at its BOS and EOS tokens (1 and 2), as llama2.c does. */
 export function from_llama2c(file: string | Uint8Array, { device = 'cpu' }: { readonly device?: string } = {}): LlamaForCausalLM {
-  if (typeof file !== 'string')
-    return load({ size: file.byteLength, read: (offset, length) => file.subarray(offset, offset + length) }, 'llama2.c data', device);
+  if (typeof file !== 'string') return load(bytesSource(file), 'llama2.c data', device);
   const descriptor = openSync(file, 'r');
   try {
-    return load({ size: fstatSync(descriptor).size, read: (offset, length) => readBytes(descriptor, offset, length, file) }, file, device);
+    const ended = (at: number): Llama2cError => new Llama2cError(`${file}: the file became shorter while it was read (byte ${at})`);
+    return load(fileSource(descriptor, fstatSync(descriptor).size, ended), file, device);
   } finally {
     closeSync(descriptor);
   }
 }
 
-function load(source: Source, file: string, device: string): LlamaForCausalLM {
+function load(source: ByteSource, file: string, device: string): LlamaForCausalLM {
   const header = readLlama2cHeader(source.read(0, Math.min(source.size, 256)), source.size, file);
   const model = withoutWeights(() => new LlamaForCausalLM(configOf(header, file)));
   let at: number = headerBytes[header.version];
   for (const part of partsOf(header, model)) {
     for (const parameter of part.parameters) {
-      const shape = parameter.shape;
-      const bytes = source.read(at, 4 * shape.reduce((n, d) => n * d, 1));
-      at += bytes.byteLength;
-      const read = (frombuffer(bytes, { dtype: float32 }) as Tensor).view(...shape);
-      moveInPlace(parameter, (part.rotary === undefined ? read : pairsApart(read, part.rotary)).to(device));
+      const begin = at;
+      const [rows, columns = 1] = parameter.shape;
+      const inFile: ReadInto = (target, offset) => fill(source, target, begin + offset);
+      const { rotary } = part;
+      const readInto = rotary === undefined ? inFile : pairsApart(inFile, { rows, rowBytes: 4 * columns, heads: rotary });
+      moveInPlace(parameter, streamedTensor(parameter.shape, float32, device, readInto));
+      at += 4 * rows * columns;
     }
     at += 4 * (part.skip ?? 0);
   }
@@ -152,24 +149,4 @@ function partsOf({ dim, heads, keyHeads, length, shared, version }: Llama2cHeade
   return version === 0
     ? [embedding, attentionNorms, ...attention, mlpNorms, ...mlp, norm, ...output]
     : [attentionNorms, mlpNorms, norm, embedding, ...attention, ...mlp, ...output];
-}
-
-/** Rows (2 i, 2 i + 1) of each head become rows (i, i + half). */
-const pairsApart = (weight: Tensor, heads: number): Tensor => {
-  const [rows, inputs] = weight.shape as [number, number];
-  return weight
-    .view(heads, rows / heads / 2, 2, inputs)
-    .transpose(1, 2)
-    .reshape(rows, inputs);
-};
-
-function readBytes(descriptor: number, offset: number, length: number, file: string): Uint8Array {
-  const bytes = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const count = readSync(descriptor, bytes, done, Math.min(length - done, 1 << 30), offset + done);
-    if (count === 0) throw new Llama2cError(`${file}: the file became shorter while it was read (byte ${offset + done})`);
-    done += count;
-  }
-  return bytes;
 }

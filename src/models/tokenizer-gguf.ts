@@ -6,6 +6,7 @@
  * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md#tokenizer
  */
 import { readFileSync } from 'node:fs';
+import { GgufArray } from '../serialize/gguf/array.ts';
 import type { Json } from './config-fields.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
 import {
@@ -17,6 +18,9 @@ import {
 } from './tokenizer-bytes.ts';
 import { tokenizerParts } from './tokenizer-parts.ts';
 import { sentencePieceTokenizer } from './tokenizer-sentencepiece.ts';
+
+/** Of a list: eight times the largest vocabulary. */
+const mostEntries = 1 << 21;
 
 /** `tokenizer.ggml.token_type`. */
 const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -134,7 +138,17 @@ class Metadata {
       if (length === null) throw this.missing(key);
       return null;
     }
-    const list = Array.isArray(value) ? (value as unknown[]) : ArrayBuffer.isView(value) ? [...(value as Float32Array)] : null;
+    const count = Array.isArray(value) || value instanceof GgufArray ? value.length : 0;
+    if (count > mostEntries)
+      throw new TypeError(`${this.#source}: tokenizer.ggml.${key} has ${count} entries, at most ${mostEntries} are read`);
+    const list =
+      value instanceof GgufArray
+        ? value.toArray()
+        : Array.isArray(value)
+          ? (value as unknown[])
+          : ArrayBuffer.isView(value)
+            ? [...(value as Float32Array)]
+            : null;
     if (list === null) throw this.#wrong(key, `a list of ${type}s`, value);
     const bad = list.findIndex((x) => typeof x !== type);
     if (bad >= 0) throw this.#wrong(`${key}[${bad}]`, `a ${type}`, list[bad]);

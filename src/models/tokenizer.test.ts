@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import torch from '../index.ts';
-import { type GgufValue, openGguf, writeGguf } from '../serialize/gguf/index.ts';
+import { type GgufInput, openGguf, writeGguf } from '../serialize/gguf/index.ts';
 import { AutoTokenizer, type PreTrainedTokenizer, tokenizerFromGguf, tokenizerFromLlama2c } from './index.ts';
 import { fixture, fuzzTokenizers, gguf, localModel, missingNote, tokenizerFolder } from './test-support.ts';
 
@@ -227,7 +227,7 @@ describe('chat templates', () => {
 describe('AutoTokenizer', () => {
   const file = join(scratch, 'tiny.gguf');
   const write = (to: string): void =>
-    writeGguf(to, { metadata: new Map(gguf.bytes('smollm')) as ReadonlyMap<string, GgufValue>, tensors: [] });
+    writeGguf(to, { metadata: new Map(gguf.bytes('smollm')) as ReadonlyMap<string, GgufInput>, tensors: [] });
   const ids = fixture.bytes.ways.smollm.ids;
 
   test('reads a GGUF file, and a folder that has nothing but one', () => {

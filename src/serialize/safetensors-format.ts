@@ -10,6 +10,10 @@
  * Format: https://huggingface.co/docs/safetensors/index#format
  */
 
+import { type ByteSource, bytesSource } from './byte-source.ts';
+
+export type { ByteSource };
+
 /** Bytes of an element, in the order in which the Rust writer sorts dtypes (the largest first makes every tensor aligned). */
 const dtypeSizes = {
   BOOL: 1,
@@ -36,13 +40,6 @@ export type SafetensorsDType = keyof typeof dtypeSizes;
 const dtypeOrder = Object.keys(dtypeSizes) as readonly SafetensorsDType[];
 const headerLimit = 100_000_000;
 const metadataKey = '__metadata__';
-
-/** Something of known size from which ranges can be read: a file need not be in memory. */
-export interface ByteSource {
-  readonly size: number;
-  /** Exactly `length` bytes from `offset`; the parser never asks for what lies beyond `size`. */
-  read(offset: number, length: number): Uint8Array;
-}
 
 export interface SafetensorsEntry {
   readonly dtype: SafetensorsDType;
@@ -122,10 +119,6 @@ export function parseSafetensors(source: Uint8Array | ByteSource, file = 'safete
   found.sort(([, left], [, right]) => left.begin - right.begin || left.end - right.end);
   checkWithoutHoles(found, 8 + length, bytes.size, file);
   return { metadata, tensors: new Map(found) };
-}
-
-function bytesSource(bytes: Uint8Array): ByteSource {
-  return { size: bytes.byteLength, read: (offset, length) => bytes.subarray(offset, offset + length) };
 }
 
 function decodeHeader(bytes: Uint8Array, file: string): string {

@@ -8,12 +8,12 @@
  *
  * Source: https://huggingface.co/docs/safetensors/api/torch
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { type DType, type DTypeName, dtypeByName, uint8 } from '../dtype/dtype.ts';
 import { empty } from '../ops/creation.ts';
 import type { Tensor } from '../ops/methods.ts';
+import { type ByteSource, bytesSource, fileSource, fill } from './byte-source.ts';
 import {
-  type ByteSource,
   parseSafetensors,
   type SafetensorsData,
   type SafetensorsDType,
@@ -72,10 +72,9 @@ export function load_file(filename: string, device = 'cpu'): Map<string, Tensor>
 
 /** All tensors of a file that is in memory. The bytes are copied. */
 export function load(data: Uint8Array, device = 'cpu'): Map<string, Tensor> {
-  const source: ByteSource = { size: data.byteLength, read: (offset, length) => data.subarray(offset, offset + length) };
+  const source = bytesSource(data);
   const file = parseSafetensors(source);
-  const readInto = (target: Uint8Array, offset: number): void => target.set(data.subarray(offset, offset + target.byteLength));
-  return new Map([...file.tensors.keys()].map((name) => [name, readTensor({ file, readInto }, name, device, 'safetensors data')]));
+  return new Map([...file.tensors.keys()].map((name) => [name, readTensor({ file, source }, name, device, 'safetensors data')]));
 }
 
 /** An open file: its header is read and checked, tensors are read when asked for. Close it, or declare it with `using`. */
@@ -95,13 +94,9 @@ export function safe_open(filename: string, device = 'cpu'): SafeOpen {
     if (open) closeSync(descriptor);
     open = false;
   };
-  const readInto = (target: Uint8Array, offset: number): void => readAll(descriptor, target, offset, filename);
-  const read = (offset: number, length: number): Uint8Array => {
-    const bytes = new Uint8Array(length);
-    readInto(bytes, offset);
-    return bytes;
-  };
-  const source: ByteSource = { size: fstatSync(descriptor).size, read };
+  const ended = (offset: number): SafetensorsError =>
+    new SafetensorsError('the file became shorter while it was read', filename, undefined, offset);
+  const source = fileSource(descriptor, fstatSync(descriptor).size, ended);
   let file: SafetensorsFile;
   try {
     file = parseSafetensors(source, filename);
@@ -112,7 +107,7 @@ export function safe_open(filename: string, device = 'cpu'): SafeOpen {
   return {
     keys: () => [...file.tensors.keys()],
     metadata: () => Object.fromEntries(file.metadata),
-    get_tensor: (name) => readTensor({ file, readInto }, name, device, filename),
+    get_tensor: (name) => readTensor({ file, source }, name, device, filename),
     get_shape: (name) => entryOf(file, name, filename).shape,
     close,
     [Symbol.dispose]: close,
@@ -127,15 +122,15 @@ function entryOf(file: SafetensorsFile, name: string, filename: string): Safeten
 
 interface Opened {
   readonly file: SafetensorsFile;
-  readInto(target: Uint8Array, offset: number): void;
+  readonly source: ByteSource;
 }
 
-function readTensor({ file, readInto }: Opened, name: string, device: string, filename: string): Tensor {
+function readTensor({ file, source }: Opened, name: string, device: string, filename: string): Tensor {
   const entry = entryOf(file, name, filename);
   const dtype = dtypeOfFormat.get(entry.dtype);
   if (dtype === undefined) throw new SafetensorsError(`no dtype here for ${entry.dtype}`, filename, name, entry.begin);
   if (entry.begin === entry.end) return empty(entry.shape, { dtype, device }) as Tensor;
-  return streamedTensor(entry.shape, dtype, device, (target, offset) => readInto(target, entry.begin + offset));
+  return streamedTensor(entry.shape, dtype, device, (target, offset) => fill(source, target, entry.begin + offset));
 }
 
 function entriesOf(tensors: TensorDict): SafetensorsData[] {
@@ -149,13 +144,4 @@ function entriesOf(tensors: TensorDict): SafetensorsData[] {
     const bytes = tensor.detach().cpu().contiguous().reshape(-1).view(uint8).numpy() as Uint8Array;
     return { name, dtype, shape: [...tensor.shape], data: bytes };
   });
-}
-
-function readAll(descriptor: number, target: Uint8Array, offset: number, filename: string): void {
-  let done = 0;
-  while (done < target.byteLength) {
-    const count = readSync(descriptor, target, done, Math.min(target.byteLength - done, 1 << 30), offset + done);
-    if (count === 0) throw new SafetensorsError('the file became shorter while it was read', filename, undefined, offset + done);
-    done += count;
-  }
 }

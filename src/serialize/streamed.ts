@@ -8,10 +8,11 @@ import { makeView, numelOf } from '../shape/view.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { leafValue, tensorOf } from '../tensor/tensor.ts';
 
+/** A multiple of every block's bytes when it is decoded, and of every number's. */
 const pieceBytes = 2 ** 20;
 let piece: Uint8Array | null = null;
 
-/** `readInto` fills an array with the bytes from an offset within the tensor on. */
+/** `readInto` fills an array with the bytes from an offset within the tensor on. Offsets are multiples of `pieceBytes`. */
 export function streamedTensor(
   shape: readonly number[],
   dtype: DType,
@@ -23,10 +24,15 @@ export function streamedTensor(
   const bytes = numelOf(shape) * dtype.itemsize;
   const buffer = backend.allocate(bytes);
   piece ??= new Uint8Array(pieceBytes);
-  for (let at = 0; at < bytes; at += pieceBytes) {
-    const part = piece.subarray(0, Math.min(pieceBytes, bytes - at));
-    readInto(part, at);
-    backend.write(buffer, part, at);
+  try {
+    for (let at = 0; at < bytes; at += pieceBytes) {
+      const part = piece.subarray(0, Math.min(pieceBytes, bytes - at));
+      readInto(part, at);
+      backend.write(buffer, part, at);
+    }
+  } catch (error) {
+    backend.free(buffer);
+    throw error;
   }
   const value = leafValue(dtype, numelOf(shape), on);
   value.buffer = buffer;

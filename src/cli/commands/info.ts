@@ -6,7 +6,7 @@
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { from_llama2c, readConfig } from '../../models/index.ts';
-import { openGguf } from '../../serialize/gguf/index.ts';
+import { GgufArray, openGguf } from '../../serialize/gguf/index.ts';
 import { parseSafetensors } from '../../serialize/safetensors-format.ts';
 import { formatBytes, formatCount } from '../format.ts';
 import type { InfoFlags } from './definitions.ts';
@@ -136,8 +136,8 @@ function* textLines(files: readonly FileInfo[], total: Total, full: boolean): Ge
 
 /** On a line of its own, whatever is in it. */
 function shown(value: unknown, full: boolean): string {
-  if (Array.isArray(value) && !full && value.length > 8)
-    return `${oneLine(value.slice(0, 4)).slice(0, -1)}, ... (${formatCount(value.length)} entries)]`;
+  if ((Array.isArray(value) || value instanceof GgufArray) && !full && value.length > 8)
+    return `${oneLine([0, 1, 2, 3].map((i) => value.at(i) as unknown)).slice(0, -1)}, ... (${formatCount(value.length)} entries)]`;
   const text = oneLine(value);
   return full || text.length <= 200 ? text : `${text.slice(0, 160)}... (${formatCount(text.length)} characters)`;
 }

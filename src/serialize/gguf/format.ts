@@ -6,13 +6,16 @@
  * count is compared with the bytes that are left before anything is made of it, and whatever does not fit is a {@link GgufError} that names file,
  * tensor or key, and byte. Data that no tensor claims are allowed (ggml pads), data that two claim are not. Big-endian files are refused.
  */
+import { isUtf8 } from 'node:buffer';
 import { ggmlTypeById } from '../../quant/ggml-types.ts';
-import type { ByteSource } from '../safetensors-format.ts';
+import { type ByteSource, bytesSource } from '../byte-source.ts';
+import { GgufArray, readScalar } from './array.ts';
 import {
   alignUp,
   defaultAlignment,
   GgufError,
   type GgufHeader,
+  type GgufScalar,
   type GgufScalarType,
   type GgufTensorInfo,
   type GgufValue,
@@ -68,11 +71,6 @@ export function parseGguf(source: Uint8Array | ByteSource, file = 'GGUF data'): 
   return { version, alignment, metadata, types, tensors, dataStart };
 }
 
-const bytesSource = (bytes: Uint8Array): ByteSource => ({
-  size: bytes.byteLength,
-  read: (offset, length) => bytes.subarray(offset, offset + length),
-});
-
 function readEntry(cursor: Cursor, metadata: Map<string, GgufValue>, types: Map<string, GgufValueType>): void {
   const at = cursor.at;
   const key = cursor.text('key', limits.keyBytes);
@@ -80,62 +78,49 @@ function readEntry(cursor: Cursor, metadata: Map<string, GgufValue>, types: Map<
   if (metadata.has(key)) cursor.fail('a second entry of this key', at);
   const type = cursor.valueType();
   if (type === 'array') {
-    const [elements, values] = readArray(cursor, 1);
+    const values = readArray(cursor);
     metadata.set(key, values);
-    types.set(key, `${elements}[]`);
+    types.set(key, `${values.type}[]`);
   } else {
-    metadata.set(key, readScalar(cursor, type));
+    metadata.set(key, readValue(cursor, type));
     types.set(key, type);
   }
   cursor.place({});
 }
 
-function readArray(cursor: Cursor, depth: number): [GgufScalarType | 'array', readonly GgufValue[]] {
-  if (depth > limits.depth) cursor.fail(`arrays nested deeper than ${limits.depth}`, cursor.at);
+/** Its bytes are walked through and checked, then kept as they are. */
+function readArray(cursor: Cursor): GgufArray {
+  const [type, count] = readArrayHead(cursor);
+  const begin = cursor.at;
+  skipElements(cursor, type, count, 1);
+  return new GgufArray(type, count, cursor.between(begin, cursor.at));
+}
+
+function readArrayHead(cursor: Cursor): [GgufScalarType | 'array', number] {
   const type = cursor.valueType();
   // A string begins with its length, an array with a type and a length.
-  const count = cursor.count('elements', type === 'string' ? 8 : type === 'array' ? 12 : scalarBytes[type]);
-  cursor.spend(count);
-  const values: GgufValue[] = [];
-  for (let i = 0; i < count; i++) values.push(type === 'array' ? readArray(cursor, depth + 1)[1] : readScalar(cursor, type));
-  return [type, values];
+  return [type, cursor.count('elements', type === 'string' ? 8 : type === 'array' ? 12 : scalarBytes[type])];
 }
 
-function readScalar(cursor: Cursor, type: GgufScalarType): number | bigint | string | boolean {
-  if (type === 'string') return cursor.text('string', limits.headerBytes);
+function skipElements(cursor: Cursor, type: GgufScalarType | 'array', count: number, depth: number): void {
+  if (depth > limits.depth) cursor.fail(`arrays nested deeper than ${limits.depth}`, cursor.at);
+  if (type === 'string') for (let i = 0; i < count; i++) cursor.skipText();
+  else if (type === 'array') for (let i = 0; i < count; i++) skipElements(cursor, ...readArrayHead(cursor), depth + 1);
+  else if (type === 'bool') for (let i = 0; i < count; i++) readBool(cursor);
+  else cursor.skip(count * scalarBytes[type]);
+}
+
+function readValue(cursor: Cursor, type: GgufScalarType): GgufScalar {
+  if (type === 'string') return cursor.text('string', limits.textBytes);
+  if (type === 'bool') return readBool(cursor);
   const view = cursor.view(scalarBytes[type]);
-  const at = cursor.within(scalarBytes[type]);
-  switch (type) {
-    case 'uint8':
-      return view.getUint8(at);
-    case 'int8':
-      return view.getInt8(at);
-    case 'uint16':
-      return view.getUint16(at, true);
-    case 'int16':
-      return view.getInt16(at, true);
-    case 'uint32':
-      return view.getUint32(at, true);
-    case 'int32':
-      return view.getInt32(at, true);
-    case 'float32':
-      return view.getFloat32(at, true);
-    case 'float64':
-      return view.getFloat64(at, true);
-    case 'uint64':
-      return smaller(view.getBigUint64(at, true));
-    case 'int64':
-      return smaller(view.getBigInt64(at, true));
-    case 'bool': {
-      const byte = view.getUint8(at);
-      return byte > 1 ? cursor.fail(`a bool should be 0 or 1, got ${byte}`, cursor.at - 1) : byte === 1;
-    }
-    default:
-      return type satisfies never;
-  }
+  return readScalar(view, cursor.within(scalarBytes[type]), type);
 }
 
-const smaller = (value: bigint): number | bigint => (Number.isSafeInteger(Number(value)) ? Number(value) : value);
+function readBool(cursor: Cursor): boolean {
+  const byte = cursor.view(1).getUint8(cursor.within(1));
+  return byte > 1 ? cursor.fail(`a bool should be 0 or 1, got ${byte}`, cursor.at - 1) : byte === 1;
+}
 
 function alignmentOf(metadata: ReadonlyMap<string, GgufValue>, types: ReadonlyMap<string, GgufValueType>, file: string): number {
   const value = metadata.get('general.alignment');
@@ -168,8 +153,7 @@ function readInfo(cursor: Cursor, alignment: number): Unplaced {
   if (typeof bytes === 'string') return cursor.fail(`${type.name}: ${bytes}`, entry);
   const offset = cursor.uint64();
   if (offset % BigInt(alignment) !== 0n) cursor.fail(`offset ${offset} is no multiple of the alignment ${alignment}`, cursor.at - 8);
-  if (offset + BigInt(bytes) > BigInt(cursor.size))
-    cursor.fail(`its ${bytes} bytes from offset ${offset} are beyond the end of a file of ${cursor.size} bytes`, cursor.at - 8);
+  if (offset > BigInt(cursor.size)) cursor.fail(`offset ${offset} is beyond the end of a file of ${cursor.size} bytes`, cursor.at - 8);
   cursor.place({});
   return { name, type: type.name, shape: shape.map(Number), offset: Number(offset), bytes, entry };
 }
@@ -178,10 +162,11 @@ function placed({ name, type, shape, offset, bytes, entry }: Unplaced, dataStart
   const begin = dataStart + offset;
   // A file that ends with its header may lack the padding before its (empty) data.
   if (bytes > 0 && begin + bytes > size)
-    throw new GgufError(`its bytes ${begin} to ${begin + bytes} are beyond the end of a file of ${size} bytes`, file, {
-      tensor: name,
-      offset: entry,
-    });
+    throw new GgufError(
+      `the file is cut off: its ${bytes} bytes from byte ${begin} on end at byte ${begin + bytes}, the file at ${size} (its entry is at byte ${entry})`,
+      file,
+      { tensor: name, offset: begin },
+    );
   return { name, type, shape, offset: begin, bytes };
 }
 
@@ -207,7 +192,8 @@ class Cursor {
   /** Where the window begins. */
   #start = 0;
   #subject: { readonly tensor?: string; readonly key?: string } = {};
-  #elements = 0;
+  /** Bytes of texts so far: all of them are held as strings, of up to two bytes a byte. */
+  #texts = 0;
   at = 0;
 
   constructor(source: ByteSource, file: string) {
@@ -226,17 +212,19 @@ class Cursor {
   fail(problem: string, offset: number): never {
     throw new GgufError(problem, this.#file, { ...this.#subject, offset });
   }
-  /** Elements of arrays that are about to be made. */
-  spend(elements: number): void {
-    this.#elements += elements;
-    if (this.#elements > limits.elements) this.fail(`the metadata's arrays have more than ${limits.elements} elements`, this.at);
+  skip(length: number): void {
+    this.#checkEnd(length);
+    this.at += length;
+  }
+  /** Bytes of the source, for keeping. */
+  between(begin: number, end: number): Uint8Array {
+    return this.#source.read(begin, end - begin);
   }
 
   /** The window, which now holds so many bytes from here, and steps over them; `within` says where they begin. */
   view(length: number): DataView {
+    this.#checkEnd(length);
     const end = this.at + length;
-    if (end > this.size) this.fail(`the file ends at byte ${this.size}, ${length} bytes are expected here`, this.at);
-    if (end > limits.headerBytes) this.fail(`the header is larger than ${limits.headerBytes} bytes`, this.at);
     if (end > this.#start + this.#bytes.byteLength) {
       this.#bytes = this.#source.read(this.at, Math.min(this.size - this.at, Math.max(length, windowBytes)));
       this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
@@ -270,8 +258,11 @@ class Cursor {
   }
   text(what: string, most: number): string {
     const length = this.uint64();
-    if (length > BigInt(most)) this.fail(`a ${what} of ${length} bytes, at most ${most} are possible`, this.at - 8);
+    const possible = Math.min(most, limits.textBytes - this.#texts);
     const count = Number(length);
+    if (length <= BigInt(limits.headerBytes)) this.#checkEnd(count);
+    if (count > possible) this.fail(`a ${what} of ${length} bytes, at most ${possible} are possible`, this.at - 8);
+    this.#texts += count;
     this.view(count);
     const begin = this.within(count);
     try {
@@ -279,5 +270,21 @@ class Cursor {
     } catch {
       return this.fail(`a ${what} that is not UTF-8`, this.at - count);
     }
+  }
+  /** Steps over a text that is to be decoded later, and checks that it can be. */
+  skipText(): void {
+    const view = this.view(8);
+    const at = this.within(8);
+    const count = view.getUint32(at, true);
+    if (view.getUint32(at + 4, true) !== 0 || count > limits.textBytes)
+      this.fail(`a string of ${view.getBigUint64(at, true)} bytes, at most ${limits.textBytes} are possible`, this.at - 8);
+    this.view(count);
+    const begin = this.within(count);
+    if (!isUtf8(this.#bytes.subarray(begin, begin + count))) this.fail('a string that is not UTF-8', this.at - count);
+  }
+  #checkEnd(length: number): void {
+    const end = this.at + length;
+    if (end > this.size) this.fail(`the file is cut off: it ends at byte ${this.size}, ${length} bytes are expected here`, this.at);
+    if (end > limits.headerBytes) this.fail(`the header is larger than ${limits.headerBytes} bytes`, this.at);
   }
 }

@@ -4,15 +4,25 @@
  * Opening reads and checks the header only. A file that is written appears whole or not at all. What is inside a quantized block is not looked at
  * here: `read` gives its bytes.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import type { ByteSource } from '../safetensors-format.ts';
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { type ByteSource, bytesSource, fileSource, fill } from '../byte-source.ts';
 import { writeWholeFile } from '../whole-file.ts';
 import { parseGguf } from './format.ts';
-import { GgufError, type GgufHeader } from './values.ts';
+import { GgufError, type GgufHeader, type GgufTensorInfo } from './values.ts';
 import { type GgufContents, ggufChunks } from './write.ts';
 
 export { type GgmlType, type GgmlTypeName, ggmlTypes } from '../../quant/ggml-types.ts';
-export { GgufError, type GgufHeader, type GgufScalarType, type GgufTensorInfo, type GgufValue, type GgufValueType } from './values.ts';
+export { GgufArray } from './array.ts';
+export {
+  GgufError,
+  type GgufHeader,
+  type GgufInput,
+  type GgufScalar,
+  type GgufScalarType,
+  type GgufTensorInfo,
+  type GgufValue,
+  type GgufValueType,
+} from './values.ts';
 export type { GgufContents, GgufTensorData } from './write.ts';
 
 /** An open file. Close it, or declare it with `using`. */
@@ -21,6 +31,8 @@ export interface GgufFile extends GgufHeader, Disposable {
   readonly file: string;
   /** A tensor's bytes, as they are in the file. */
   read(name: string): Uint8Array;
+  /** Fills the target with a tensor's bytes from `offset` (counted from the tensor's first) on: for tensors that should not be in memory twice. */
+  readInto(name: string, target: Uint8Array, offset: number): void;
   close(): void;
 }
 
@@ -33,7 +45,8 @@ export function openGguf(file: string): GgufFile {
     open = false;
   };
   try {
-    return opened({ size: fstatSync(descriptor).size, read: (offset, length) => readAll(descriptor, offset, length, file) }, file, close);
+    const ended = (offset: number): GgufError => new GgufError('the file became shorter while it was read', file, { offset });
+    return opened(fileSource(descriptor, fstatSync(descriptor).size, ended), file, close);
   } catch (error) {
     close();
     throw error;
@@ -41,18 +54,30 @@ export function openGguf(file: string): GgufFile {
 }
 
 /** The same of bytes in memory, which are not copied. `file` is only for error messages. */
-export const readGguf = (bytes: Uint8Array, file = 'GGUF data'): GgufFile =>
-  opened({ size: bytes.byteLength, read: (offset, length) => bytes.subarray(offset, offset + length) }, file, () => {});
+export const readGguf = (bytes: Uint8Array, file = 'GGUF data'): GgufFile => opened(bytesSource(bytes), file, () => {});
 
 function opened(source: ByteSource, file: string, close: () => void): GgufFile {
   const header = parseGguf(source, file);
+  const infoOf = (name: string): GgufTensorInfo => {
+    const info = header.tensors.get(name);
+    if (info === undefined) throw new GgufError('there is no such tensor', file, { tensor: name });
+    return info;
+  };
   return {
     ...header,
     file,
     read: (name) => {
-      const info = header.tensors.get(name);
-      if (info === undefined) throw new GgufError('there is no such tensor', file, { tensor: name });
-      return source.read(info.offset, info.bytes);
+      const { offset, bytes } = infoOf(name);
+      return source.read(offset, bytes);
+    },
+    readInto: (name, target, offset) => {
+      const info = infoOf(name);
+      if (offset < 0 || offset + target.byteLength > info.bytes)
+        throw new GgufError(`bytes ${offset} to ${offset + target.byteLength} of a tensor of ${info.bytes}`, file, {
+          tensor: name,
+          offset: info.offset,
+        });
+      fill(source, target, info.offset + offset);
     },
     close,
     [Symbol.dispose]: close,
@@ -77,15 +102,4 @@ export function serializeGguf(contents: GgufContents): Uint8Array {
     offset += chunk.byteLength;
   }
   return result;
-}
-
-function readAll(descriptor: number, offset: number, length: number, file: string): Uint8Array {
-  const bytes = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const count = readSync(descriptor, bytes, done, Math.min(length - done, 1 << 30), offset + done);
-    if (count === 0) throw new GgufError('the file became shorter while it was read', file, { offset: offset + done });
-    done += count;
-  }
-  return bytes;
 }

@@ -4,9 +4,14 @@
  * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import type { GgmlTypeName } from '../../quant/ggml-types.ts';
+import type { GgufArray } from './array.ts';
 
 /** Whole numbers of 64 bits are numbers while these hold them exactly, bigint beyond. */
-export type GgufValue = number | bigint | string | boolean | readonly GgufValue[];
+export type GgufScalar = number | bigint | string | boolean;
+/** What a file is read as. */
+export type GgufValue = GgufScalar | GgufArray;
+/** What a file can be written of. */
+export type GgufInput = GgufScalar | GgufArray | readonly GgufInput[];
 
 /** In the order of their numbers in the file; bytes of one, 0 where that differs. */
 export const scalarBytes = {
@@ -57,8 +62,8 @@ export interface GgufHeader {
 export const ggufMagic = 0x46554747;
 export const defaultAlignment = 32;
 /**
- * ggml's own limits are 4 dims and keys of 65,535 bytes; names have 63 bytes there, others write longer ones. The counts are generous for any model and keep
- * what is made of a header within a small multiple of the file, and within some hundred megabytes of whatever file.
+ * ggml's own limits are 4 dims and keys of 65,535 bytes; names have 63 bytes there, others write longer ones. The counts are generous for any model. What is
+ * made of a header is its own bytes (arrays) and objects for texts, entries and tensors, of which there are few enough for some ten megabytes.
  */
 export const limits = {
   dims: 4,
@@ -67,10 +72,10 @@ export const limits = {
   alignment: 1 << 24,
   /** Arrays in arrays: no key of the format has them. */
   depth: 4,
-  /** Elements of all arrays together: sixty times the largest tokenizer. */
-  elements: 1 << 24,
-  entries: 1 << 16,
-  tensors: 1 << 18,
+  /** Of one text within an array; of all others, names and keys included, together. */
+  textBytes: 1 << 23,
+  entries: 1 << 13,
+  tensors: 1 << 16,
   /** Of all metadata and the table of tensors. */
   headerBytes: 100_000_000,
 } as const;

@@ -6,12 +6,14 @@
  * of uint32, int32, int64, uint64 and float32 that holds the value.
  */
 import { type GgmlTypeName, ggmlTypes } from '../../quant/ggml-types.ts';
+import { GgufArray } from './array.ts';
 import {
   alignUp,
   defaultAlignment,
   GgufError,
+  type GgufInput,
+  type GgufScalar,
   type GgufScalarType,
-  type GgufValue,
   type GgufValueType,
   ggufMagic,
   limits,
@@ -31,7 +33,7 @@ export interface GgufTensorData {
 }
 
 export interface GgufContents {
-  readonly metadata?: ReadonlyMap<string, GgufValue> | Readonly<Record<string, GgufValue>>;
+  readonly metadata?: ReadonlyMap<string, GgufInput> | Readonly<Record<string, GgufInput>>;
   /** How values are to be written, where the default is not right. */
   readonly types?: ReadonlyMap<string, GgufValueType>;
   readonly tensors?: Iterable<GgufTensorData>;
@@ -46,7 +48,7 @@ const floats =
 
 /** The file in pieces: a large model is never in memory twice. */
 export function ggufChunks({ metadata = {}, types = new Map(), tensors = [], version = 3 }: GgufContents): Uint8Array[] {
-  const entries = metadata instanceof Map ? (metadata as ReadonlyMap<string, GgufValue>) : new Map(Object.entries(metadata));
+  const entries = metadata instanceof Map ? (metadata as ReadonlyMap<string, GgufInput>) : new Map(Object.entries(metadata));
   const alignment = alignmentOf(entries.get('general.alignment'));
   const list = [...tensors];
   const out = new Bytes();
@@ -80,7 +82,7 @@ export function ggufChunks({ metadata = {}, types = new Map(), tensors = [], ver
   return [header, ...padding(header.byteLength), ...list.flatMap(({ data }) => [data, ...padding(data.byteLength)])];
 }
 
-function alignmentOf(value: GgufValue | undefined): number {
+function alignmentOf(value: GgufInput | undefined): number {
   if (value === undefined) return defaultAlignment;
   if (typeof value !== 'number' || value <= 0 || value > limits.alignment || (value & (value - 1)) !== 0)
     throw new GgufError(`the alignment should be a power of two of at most ${limits.alignment}, got ${String(value)}`, where, {
@@ -102,17 +104,18 @@ function checkTensor({ name, type, shape, data }: GgufTensorData): void {
   else if (bytes !== data.byteLength) fail(`${type} of shape [${shape.join(', ')}] has ${bytes} bytes, not ${data.byteLength}`);
 }
 
-function defaultType(key: string, value: GgufValue): GgufValueType {
-  if (!Array.isArray(value)) return floats.test(key) && typeof value === 'number' ? 'float32' : scalarType([value as Scalar]);
-  const list = value as readonly GgufValue[];
-  if (list.some((x) => Array.isArray(x))) return 'array[]';
-  return floats.test(key) ? 'float32[]' : `${scalarType(list as readonly Scalar[])}[]`;
+function defaultType(key: string, value: GgufInput): GgufValueType {
+  if (value instanceof GgufArray) return `${value.type}[]`;
+  if (!Array.isArray(value)) return floats.test(key) && typeof value === 'number' ? 'float32' : scalarType([value as GgufScalar]);
+  const list = value as readonly GgufInput[];
+  if (list.some(isList)) return 'array[]';
+  return floats.test(key) ? 'float32[]' : `${scalarType(list as readonly GgufScalar[])}[]`;
 }
 
-type Scalar = Exclude<GgufValue, readonly GgufValue[]>;
+const isList = (value: GgufInput): value is GgufArray | readonly GgufInput[] => value instanceof GgufArray || Array.isArray(value);
 
 /** One type for all elements of an array; an empty one is of int32. */
-function scalarType(values: readonly Scalar[]): GgufScalarType {
+function scalarType(values: readonly GgufScalar[]): GgufScalarType {
   const [first] = values;
   if (typeof first === 'boolean') return 'bool';
   if (typeof first === 'string') return 'string';
@@ -125,31 +128,31 @@ function scalarType(values: readonly Scalar[]): GgufScalarType {
 }
 
 /** 0.1 is written in 32 bits as every GGUF has it; what overflows there needs 64. */
-const roundable = (values: readonly Scalar[]): GgufScalarType =>
+const roundable = (values: readonly GgufScalar[]): GgufScalarType =>
   values.every((x) => Number.isFinite(Math.fround(Number(x))) || !Number.isFinite(Number(x))) ? 'float32' : 'float64';
 
-function writeValue(out: Bytes, value: GgufValue, type: GgufValueType, key: string, depth = 0): void {
+function writeValue(out: Bytes, value: GgufInput, type: GgufValueType, key: string, depth = 0): void {
   const isArray = type.endsWith('[]');
   if (depth === 0) out.number('uint32', valueTypeNames.indexOf(isArray ? 'array' : (type as GgufScalarType)));
   if (!isArray) {
     if (!writeScalar(out, value, type as GgufScalarType)) throw new GgufError(`${type} is expected, got ${shown(value)}`, where, { key });
     return;
   }
-  if (!Array.isArray(value)) throw new GgufError(`an array is expected, got ${shown(value)}`, where, { key });
+  if (!isList(value)) throw new GgufError(`an array is expected, got ${shown(value)}`, where, { key });
   if (depth >= limits.depth) throw new GgufError(`arrays nested deeper than ${limits.depth}`, where, { key });
   const element = type.slice(0, -2) as GgufScalarType | 'array';
   out.number('uint32', valueTypeNames.indexOf(element));
   out.number('uint64', value.length);
-  for (const x of value as readonly GgufValue[]) {
-    if (element === 'array') writeValue(out, x, Array.isArray(x) ? defaultType(key, x) : 'array[]', key, depth + 1);
+  for (const x of value) {
+    if (element === 'array') writeValue(out, x, isList(x) ? defaultType(key, x) : 'array[]', key, depth + 1);
     else if (!writeScalar(out, x, element)) throw new GgufError(`an array of ${element} has an element ${shown(x)}`, where, { key });
   }
 }
 
-const shown = (value: GgufValue): string => (Array.isArray(value) ? 'an array' : `${typeof value} ${shorten(String(value))}`);
+const shown = (value: GgufInput): string => (isList(value) ? 'an array' : `${typeof value} ${shorten(String(value))}`);
 
 /** False where the value is not of this type. */
-function writeScalar(out: Bytes, value: GgufValue, type: GgufScalarType): boolean {
+function writeScalar(out: Bytes, value: GgufInput, type: GgufScalarType): boolean {
   if (type === 'string') {
     if (typeof value !== 'string') return false;
     out.text(value);

@@ -6,13 +6,14 @@
  *
  * https://docs.pytorch.org/docs/stable/generated/torch.load.html
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { probeDevices } from '../../backend/cuda/driver.ts';
 import { type DType, uint8 } from '../../dtype/dtype.ts';
-import { fromBytes } from '../../ops/creation.ts';
+import { empty } from '../../ops/creation.ts';
 import type { Tensor } from '../../ops/methods.ts';
 import { canonicalDevice, engineOf, knownDevices } from '../../tensor/devices.ts';
-import type { ByteSource } from '../safetensors-format.ts';
+import { type ByteSource, bytesSource, fileSource, fill } from '../byte-source.ts';
+import { streamedTensor } from '../streamed.ts';
 import { Cursor } from './cursor.ts';
 import { UnpicklingError, unsafeMessage, weightsOnlyMessage } from './errors.ts';
 import { findAllowed, findInert, markStored, StorageType, type StoredMemory, storageAsTensor, withoutTensors } from './globals.ts';
@@ -44,15 +45,18 @@ export function load<T = unknown>(f: string | URL | Uint8Array | ArrayBuffer, op
   if (isPath) {
     const descriptor = openFile(f);
     try {
-      return read(fileSource(descriptor), options, String(f)) as T;
+      return read(
+        fileSource(descriptor, fstatSync(descriptor).size, (_, missing) => endError(missing)),
+        options,
+        String(f),
+      ) as T;
     } finally {
       closeSync(descriptor);
     }
   }
   // A plain Uint8Array: a Buffer's slice would not be a copy.
   const bytes = f instanceof Uint8Array ? new Uint8Array(f.buffer, f.byteOffset, f.byteLength) : new Uint8Array(f);
-  const source: ByteSource = { size: bytes.byteLength, read: (offset, length) => bytes.subarray(offset, offset + length) };
-  return read(source, options, null) as T;
+  return read(bytesSource(bytes), options, null) as T;
 }
 
 function read(source: ByteSource, options: LoadOptions, path: string | null): unknown {
@@ -99,15 +103,14 @@ function readZip(zip: ZipReader, find: Find, options: LoadOptions): unknown {
     if (size < nbytes) throw new Error(`PytorchStreamReader failed reading file ${name}: ${nbytes} bytes wanted, the record has ${size}`);
     const device = placeOf(location, nbytes, options);
     memory = memoryOf(type.dtype, nbytes, 0, (dtype) => {
-      const bytes = zip.read(name).subarray(0, nbytes);
-      return upload(order === 'big' ? swapped(bytes, type.dtype ?? dtype) : bytes, dtype, device);
+      const readInto = zip.reader(name);
+      return upload(order === 'big' ? swapping(readInto, type.dtype ?? dtype) : readInto, nbytes, dtype, device);
     });
     memories.set(key, memory);
     return memory;
   };
   const bytes = zip.read('data.pkl');
-  const source: ByteSource = { size: bytes.byteLength, read: (offset, length) => bytes.subarray(offset, offset + length) };
-  return unpickle(new Cursor(source), { find, persistent, leaf: storageAsTensor });
+  return unpickle(new Cursor(bytesSource(bytes)), { find, persistent, leaf: storageAsTensor });
 }
 
 // ---- the format before it: pickles one after the other, then the memory
@@ -160,7 +163,8 @@ function readLegacy(source: ByteSource, find: Find, options: LoadOptions): unkno
     if (place === undefined) throw new Error(`storage key '${key}' not found in deserialized_objects`);
     let whole = wholes.get(key);
     if (whole === undefined) {
-      whole = memoryOf(type.dtype, nbytes, 0, (of) => upload(source.read(place, nbytes), of, placeOf(location, nbytes, options))).whole;
+      const readInto: ReadInto = (target, offset) => fill(source, target, place + offset);
+      whole = memoryOf(type.dtype, nbytes, 0, (of) => upload(readInto, nbytes, of, placeOf(location, nbytes, options))).whole;
       wholes.set(key, whole);
     }
     if (part === null) return memoryOf(type.dtype, nbytes, 0, whole);
@@ -170,8 +174,9 @@ function readLegacy(source: ByteSource, find: Find, options: LoadOptions): unkno
   return unpickle(new Cursor(source, start), { find, persistent, classes, leaf: storageAsTensor });
 }
 
+const endError = (missing: number): Error => new Error(`unexpected EOF, expected ${missing} more bytes. The file might be corrupted.`);
 function eof(missing: number): never {
-  throw new Error(`unexpected EOF, expected ${missing} more bytes. The file might be corrupted.`);
+  throw endError(missing);
 }
 function refuse(): never {
   throw new UnpicklingError('unsupported persistent id encountered');
@@ -219,18 +224,23 @@ function memoryOf(dtype: DType | null, nbytes: number, byteOffset: number, make:
   return markStored({ dtype, nbytes, byteOffset, whole });
 }
 
-function upload(bytes: Uint8Array, dtype: DType, device: string): Tensor {
-  return fromBytes(bytes, [bytes.byteLength / dtype.itemsize], dtype, device) as Tensor;
+type ReadInto = (target: Uint8Array, offset: number) => void;
+
+function upload(readInto: ReadInto, nbytes: number, dtype: DType, device: string): Tensor {
+  const shape = [nbytes / dtype.itemsize];
+  return nbytes === 0 ? (empty(shape, { dtype, device }) as Tensor) : streamedTensor(shape, dtype, device, readInto);
 }
 
-/** The bytes of every number (of both parts of a complex one) in the other order. */
-function swapped(bytes: Uint8Array, dtype: DType): Uint8Array {
+/** The bytes of every number (of both parts of a complex one) in the other order. Pieces are of whole numbers. */
+function swapping(readInto: ReadInto, dtype: DType): ReadInto {
   const width = dtype.is_complex ? dtype.itemsize / 2 : dtype.itemsize;
-  const out = bytes.slice();
-  if (width === 2) Buffer.from(out.buffer, out.byteOffset, out.byteLength).swap16();
-  else if (width === 4) Buffer.from(out.buffer, out.byteOffset, out.byteLength).swap32();
-  else if (width === 8) Buffer.from(out.buffer, out.byteOffset, out.byteLength).swap64();
-  return out;
+  return (target, offset) => {
+    readInto(target, offset);
+    const bytes = Buffer.from(target.buffer, target.byteOffset, target.byteLength);
+    if (width === 2) bytes.swap16();
+    else if (width === 4) bytes.swap32();
+    else if (width === 8) bytes.swap64();
+  };
 }
 
 // ---- devices
@@ -279,20 +289,4 @@ function openFile(f: string | URL): number {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw new Error(`[Errno 2] No such file or directory: '${String(f)}'`, { cause: error });
   }
-}
-
-function fileSource(descriptor: number): ByteSource {
-  const size = fstatSync(descriptor).size;
-  const read = (offset: number, length: number): Uint8Array => {
-    // Not zeroed first: all of it is read, or this throws.
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
-    let done = 0;
-    while (done < length) {
-      const count = readSync(descriptor, bytes, done, Math.min(length - done, 1 << 30), offset + done);
-      if (count === 0) eof(length - done);
-      done += count;
-    }
-    return bytes;
-  };
-  return { size, read };
 }

@@ -8,7 +8,7 @@
  * Source: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
  */
 import { inflateRawSync } from 'node:zlib';
-import type { ByteSource } from '../safetensors-format.ts';
+import { type ByteSource, fill } from '../byte-source.ts';
 import { archiveError } from './errors.ts';
 
 export interface ZipRecord {
@@ -24,11 +24,16 @@ export function isZip(source: ByteSource): boolean {
   return source.size >= 4 && view(source.read(0, 4)).getUint32(0, true) === 0x04034b50;
 }
 
+/** torch.save does not compress; other tools do, of weights to some nine tenths. A file that unpacks to a thousand times its size is an attack. */
+const mostUnpacked = 8;
+const leastUnpacked = 1 << 24;
+
 export class ZipReader {
   readonly #source: ByteSource;
   readonly #records: Map<string, ZipRecord>;
   /** The folder that all records of a file of torch.save are in. */
   readonly folder: string;
+  readonly #deflated: boolean;
   #budget: number;
 
   constructor(source: ByteSource) {
@@ -39,9 +44,9 @@ export class ZipReader {
     const slash = first.value.indexOf('/');
     if (slash < 0) throw archiveError(`reading zip archive: file in archive is not in a subdirectory: ${first.value}`);
     this.folder = first.value.slice(0, slash);
-    // Records may overlap in a hostile file; together they are never more than the file (deflate packs 1032 bytes in one at most).
-    const deflated = [...this.#records.values()].some((r) => r.deflated);
-    this.#budget = source.size * (deflated ? 1032 : 1);
+    // Records may overlap in a hostile file; together they are never more than the file.
+    this.#deflated = [...this.#records.values()].some((r) => r.deflated);
+    this.#budget = this.#deflated ? Math.max(leastUnpacked, mostUnpacked * source.size) : source.size;
   }
 
   /** Names below the folder, in the order of the directory. */
@@ -61,10 +66,37 @@ export class ZipReader {
   /** All bytes of a record. */
   read(name: string): Uint8Array {
     const record = this.#find(name);
-    this.#budget -= record.size;
-    if (this.#budget < 0) throw archiveError(`reading file ${name}: records of the archive overlap`);
-    const packed = this.#source.read(this.#dataOf(record, name), record.packed);
-    if (!record.deflated) return packed;
+    this.#spend(record.size, name);
+    const at = this.#dataOf(record, name);
+    return record.deflated ? this.#inflated(record, at, name) : this.#source.read(at, record.packed);
+  }
+
+  /**
+   * What fills memory with a record's bytes from an offset on; all of them count as read. Only a deflated record is in memory until the last is fetched.
+   */
+  reader(name: string): (target: Uint8Array, offset: number) => void {
+    const record = this.#find(name);
+    this.#spend(record.size, name);
+    const at = this.#dataOf(record, name);
+    if (!record.deflated) return (target, offset) => fill(this.#source, target, at + offset);
+    let bytes: Uint8Array | null = null;
+    return (target, offset) => {
+      bytes ??= this.#inflated(record, at, name);
+      target.set(bytes.subarray(offset, offset + target.byteLength));
+    };
+  }
+
+  #spend(size: number, name: string): void {
+    this.#budget -= size;
+    if (this.#budget >= 0) return;
+    throw archiveError(
+      this.#deflated
+        ? `reading file ${name}: records unpack to more than ${mostUnpacked} times the archive's ${this.#source.size} bytes`
+        : `reading file ${name}: records of the archive overlap`,
+    );
+  }
+  #inflated(record: ZipRecord, at: number, name: string): Uint8Array {
+    const packed = this.#source.read(at, record.packed);
     let bytes: Uint8Array;
     try {
       bytes = inflateRawSync(packed, { maxOutputLength: Math.max(record.size, 1) });
