@@ -13,7 +13,16 @@ import { type GgufContents, ggufChunks } from './write.ts';
 
 export { type GgmlType, type GgmlTypeName, ggmlTypes } from '../../quant/ggml-types.ts';
 export { GgufArray } from './array.ts';
-export { GgufError, type GgufHeader, type GgufInput, type GgufScalar, type GgufScalarType, type GgufTensorInfo, type GgufValue, type GgufValueType } from './values.ts';
+export {
+  GgufError,
+  type GgufHeader,
+  type GgufInput,
+  type GgufScalar,
+  type GgufScalarType,
+  type GgufTensorInfo,
+  type GgufValue,
+  type GgufValueType,
+} from './values.ts';
 export type { GgufContents, GgufTensorData } from './write.ts';
 
 /** An open file. Close it, or declare it with `using`. */
@@ -45,8 +54,7 @@ export function openGguf(file: string): GgufFile {
 }
 
 /** The same of bytes in memory, which are not copied. `file` is only for error messages. */
-export const readGguf = (bytes: Uint8Array, file = 'GGUF data'): GgufFile =>
-  opened(bytesSource(bytes), file, () => {});
+export const readGguf = (bytes: Uint8Array, file = 'GGUF data'): GgufFile => opened(bytesSource(bytes), file, () => {});
 
 function opened(source: ByteSource, file: string, close: () => void): GgufFile {
   const header = parseGguf(source, file);
