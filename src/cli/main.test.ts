@@ -25,6 +25,7 @@ const words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'cat', 'sat', 
 
 /** A Llama of random weights, which says nonsense, with a tokenizer and a chat template; a BERT of ten words. */
 function writeModels(): void {
+  writeFileSync(badTemplate, '{% for x %}');
   torch.manual_seed(3);
   const small = { hidden_size: 16, intermediate_size: 16, num_hidden_layers: 1, num_attention_heads: 2 };
   const size = readTokens();
@@ -56,6 +57,8 @@ interface Golden {
     readonly text: string;
   }[];
 }
+
+const badTemplate = join(scratch, 'bad.jinja');
 
 describe.skipIf(!present)('generate, on models of ../shared (skipped where that folder is absent)', () => {
   test.each(['stories260K.bin', 'stories260K.gguf'])('continues a story from %s as recorded, on standard output alone', async (name) => {
@@ -139,6 +142,15 @@ describe('generate', () => {
     expect(ids(first)).toEqual(tokens);
   });
 
+  test('says that a seed has no effect where nothing is drawn', async () => {
+    const given = ['generate', '--model', llama, '--prompt', 'the dog', '--max-new-tokens', '2', '--seed', '1'];
+    const [greedy, zero, drawn] = await Promise.all([[], ['--temperature', '0'], ['--top-k', '3']].map((more) => run([...given, ...more])));
+    expect(greedy.err).toMatch(/^--seed has no effect: without --temperature, --top-k, --top-p or --min-p the model takes the likeliest/);
+    expect(zero.err).toMatch(/^--seed has no effect: --temperature 0 takes the likeliest token/);
+    expect(drawn.err).toMatch(/^loaded in/);
+    expect([greedy.code, zero.out]).toEqual([0, greedy.out]);
+  });
+
   test("with --chat asks by the model's template, as chat does", async () => {
     const short = ['--json', '--quiet', '--max-new-tokens', '5'];
     const asked = await run([...parameters, ...short, '--chat']);
@@ -188,6 +200,7 @@ describe('generate', () => {
     [['generate', '--model', bert, '--prompt', 'x'], 'does not write text'],
     [['generate', '--model', llama, '--prompt', 'x', '--device', 'abacus'], 'abacus'],
     [['chat', '--model', llama, '--chat-template', join(scratch, 'none')], 'no such file'],
+    [['chat', '--model', llama, '--chat-template', badTemplate], `${badTemplate}: chat template: `],
     [['embed', '--model', llama, 'x'], 'embed needs an encoder'],
     [['info', join(scratch, 'none')], 'no such file or folder'],
     [['info', fileURLToPath(import.meta.url)], 'not a safetensors file, a GGUF file'],
@@ -282,6 +295,20 @@ describe('embed', () => {
   });
 });
 
+test('embed takes a blank line for a text, and no lines for none', async () => {
+  const parameters = ['embed', '--model', bert, '--quiet'];
+  const [blank, none, one] = await Promise.all(['cats\n\na cat\n', '', '\n'].map((input) => run(parameters, { input })));
+  expect(jsonLines(blank.out).map(({ index, text }) => [index, text])).toEqual([
+    [0, 'cats'],
+    [1, ''],
+    [2, 'a cat'],
+  ]);
+  expect(none).toEqual({ code: 0, out: '', err: '' });
+  const numbers = jsonLines(one.out)[0]['embedding'] as number[];
+  expect(numbers.every(Number.isFinite)).toBe(true);
+  expect(Math.hypot(...numbers)).toBeCloseTo(1, 5);
+});
+
 describe('info', () => {
   test('lists every tensor of a folder and of a file, with dtype, shape and size', async () => {
     using file = safe_open(join(llama, 'model.safetensors'));
@@ -299,6 +326,24 @@ describe('info', () => {
     const text = await run(['info', join(llama, 'model.safetensors')]);
     for (const { name } of tensors) expect(text.out).toContain(`  ${name} `);
     expect(text.out).toMatch(/F32 {2}\[16, 16\] +1\.0 kB\n/);
+  });
+
+  test.skipIf(!present)("says of llama2.c's tokenizer that it is one", async () => {
+    const file = join(stories, 'tok512.bin');
+    const [text, json] = await Promise.all([run(['info', file]), run(['info', file, '--json'])]);
+    expect([text.code, text.err]).toEqual([0, '']);
+    expect(text.out).toMatch(/^tok512\.bin: tokenizer of llama2\.c \(no weights\), [\d.]+ kB\n {2}tokens = 512\n/);
+    expect(jsonLines(json.out).find(({ key }) => key === 'vocabulary')!['value']).toHaveLength(512);
+  });
+
+  test.each([
+    ['notes.bin', 'Only some notes, and no weights.', /it is text that begins with "Only some notes/],
+    ['pointer.bin', 'version https://git-lfs.github.com/spec/v1', /pointer of Git LFS/],
+  ])('says what %s is', async (name, text, message) => {
+    const file = join(scratch, name);
+    writeFileSync(file, text);
+    const { code, err } = await run(['info', file]);
+    expect([code, err]).toEqual([1, expect.stringMatching(message)]);
   });
 
   test.skipIf(!present)('shows a GGUF file and a llama2.c file, and a list of metadata whole when it is asked to', async () => {

@@ -5,6 +5,8 @@ import torch, { nn, type Tensor } from '../index.ts';
 import { engineOf } from '../tensor/devices.ts';
 import { flags } from '../util/flags.ts';
 import {
+  type GenerateOptions,
+  type GenerationModel,
   type GenerationStep,
   generate,
   generateText,
@@ -43,6 +45,15 @@ class CachedCounter extends Counter {
     return { batch, length };
   }
 }
+
+test('an option that nobody reads is refused in the words of transformers', async () => {
+  const model = Object.assign(() => torch.zeros([1, 1, 3]), {}) as unknown as GenerationModel;
+  const begin = (options: object): Promise<unknown> => generate(model, [1], options as GenerateOptions).next();
+  await expect(begin({ max_new_token: 3, temprature: 1 })).rejects.toThrow(
+    "The following `model_kwargs` are not used by the model: ['max_new_token', 'temprature'] (note: typos in the generate arguments will also show up in this list)",
+  );
+  await expect(begin({ max_new_tokens: 1 })).resolves.toEqual({ done: false, value: 0 });
+});
 
 describe('the protocol', () => {
   test('a module without a cache gets all tokens at every step', async () => {

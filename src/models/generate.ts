@@ -11,9 +11,10 @@ import { withoutCompiling } from '../compile/compile.ts';
 import { isCompiled } from '../compile/index.ts';
 import { tensor } from '../ops/creation.ts';
 import { Tensor } from '../ops/methods.ts';
+import { unknownOptions } from '../util/options.ts';
 import { Detokenizer } from './detokenize.ts';
 import type { GenerationConfig } from './generation-config.ts';
-import { makeSampler, type Sampler, type SamplingOptions } from './sampling.ts';
+import { makeSampler, type Sampler, type SamplingOptions, samplingNames } from './sampling.ts';
 import { StopStrings } from './stopping.ts';
 import type { PreTrainedTokenizer } from './tokenizer.ts';
 
@@ -83,6 +84,19 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
+const optionNames = {
+  ...samplingNames,
+  ...{
+    max_new_tokens: true,
+    stop_tokens: true,
+    stop_strings: true,
+    tokenizer: true,
+    attention_mask: true,
+    pad_token_id: true,
+    signal: true,
+  },
+} as const satisfies Record<keyof GenerateOptions, true>;
+
 /** One prompt, as tokens. */
 export function generate<C>(
   model: GenerationModel<C>,
@@ -100,6 +114,11 @@ export async function* generate<C>(
   input_ids: Tensor | readonly number[] | readonly (readonly number[])[],
   options: GenerateOptions = {},
 ): AsyncGenerator<number | number[], void, void> {
+  const unused = unknownOptions(options, optionNames);
+  if (unused.length > 0)
+    throw new TypeError(
+      `The following \`model_kwargs\` are not used by the model: [${unused.map((name) => `'${name}'`).join(', ')}] (note: typos in the generate arguments will also show up in this list)`,
+    );
   const single = Array.isArray(input_ids) && !Array.isArray(input_ids[0]);
   const { max_new_tokens: asked = 128, signal, ...given } = options;
   if (!Number.isInteger(asked) || asked < 0) throw new RangeError(`max_new_tokens should be a whole number from 0, got ${asked}`);

@@ -16,6 +16,7 @@ import { type GgmlTypeName, ggmlTypes } from '../quant/ggml-types.ts';
 import { type GgufFile, openGguf } from '../serialize/gguf/index.ts';
 import { GgufError, type GgufTensorInfo } from '../serialize/gguf/values.ts';
 import { streamedTensor } from '../serialize/streamed.ts';
+import { refuseUnknownOptions } from '../util/options.ts';
 import { generationConfig } from './generation-config.ts';
 import { type GgufPlace, planGguf } from './gguf-config.ts';
 import { blockEmbedding, blockLinear, HalfEmbedding, HalfLinear } from './gguf-layers.ts';
@@ -35,12 +36,15 @@ export interface FromGgufOptions {
   readonly progress?: (done: number, total: number, name: string) => void;
 }
 
+const optionNames = { device: true, dequantize: true, progress: true } as const satisfies Record<keyof FromGgufOptions, true>;
+
 /**
  * The model of a file (or of an open one, which stays open), ready for use (`eval()`), and its special tokens as `generation_config`.
  *
  * Throws {@link GgufError}, which names file and tensor or key, for a broken file and for a model that is not understood.
  */
 export function from_gguf<M extends GgufModel = LlamaForCausalLM>(source: string | GgufFile, options: FromGgufOptions = {}): M {
+  refuseUnknownOptions('from_gguf', options, optionNames);
   if (typeof source !== 'string') return load(source, options) as M;
   using gguf = openGguf(source);
   return load(gguf, options) as M;

@@ -11,6 +11,7 @@ import { float32 } from '../dtype/dtype.ts';
 import { moveInPlace, type Parameter } from '../nn/parameter.ts';
 import { type ByteSource, bytesSource, fileSource, fill } from '../serialize/byte-source.ts';
 import { streamedTensor } from '../serialize/streamed.ts';
+import { refuseUnknownOptions } from '../util/options.ts';
 import { llamaConfig } from './config.ts';
 import { generationConfig } from './generation-config.ts';
 import { withoutWeights } from './layers.ts';
@@ -43,7 +44,9 @@ export class Llama2cError extends Error {
 }
 
 /** A model from a llama2.c file, or its bytes, in float32, ready for use. Generation stops at its BOS and EOS tokens (1 and 2), as llama2.c does. */
-export function from_llama2c(file: string | Uint8Array, { device = 'cpu' }: { readonly device?: string } = {}): LlamaForCausalLM {
+export function from_llama2c(file: string | Uint8Array, options: { readonly device?: string } = {}): LlamaForCausalLM {
+  refuseUnknownOptions('from_llama2c', options, { device: true });
+  const { device = 'cpu' } = options;
   if (typeof file !== 'string') return load(bytesSource(file), 'llama2.c data', device);
   const descriptor = openSync(file, 'r');
   try {
@@ -72,6 +75,19 @@ function load(source: ByteSource, file: string, device: string): LlamaForCausalL
   }
   model.generation_config = generationConfig({ bos_token_id: 1, eos_token_id: [1, 2] }, file);
   return model.eval();
+}
+
+/** A file's header, and the model that it describes, without its weights. */
+export function describeLlama2c(file: string): { readonly header: Llama2cHeader; readonly model: LlamaForCausalLM } {
+  const descriptor = openSync(file, 'r');
+  try {
+    const { size } = fstatSync(descriptor);
+    const head = fileSource(descriptor, size, () => new Llama2cError(`${file}: the file became shorter while it was read`));
+    const header = readLlama2cHeader(head.read(0, Math.min(size, 256)), size, file);
+    return { header, model: withoutWeights(() => new LlamaForCausalLM(configOf(header, file))) };
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** From a file's first 256 bytes, or all if there are fewer. Whatever does not fit its `size` is a {@link Llama2cError}. */

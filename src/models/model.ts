@@ -10,6 +10,7 @@ import { functional } from '../nn/functional.ts';
 import { Linear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
 import { Tensor } from '../ops/methods.ts';
+import { refuseUnknownOptions } from '../util/options.ts';
 import type { KVCache } from './cache.ts';
 import type { Activation, ModelConfig } from './config.ts';
 import type { GenerationConfig } from './generation-config.ts';
@@ -72,7 +73,9 @@ export abstract class PreTrainedModel extends Module {
    * is written once, under its first name. Weights larger than `max_shard_size` (a number of bytes, or '5GB') become several files with an index.
    * Quantized weights have no place in such a folder.
    */
-  save_pretrained(folder: string, { max_shard_size = '50GB' }: { readonly max_shard_size?: number | string } = {}): void {
+  save_pretrained(folder: string, options: { readonly max_shard_size?: number | string } = {}): void {
+    refuseUnknownOptions('save_pretrained', options, { max_shard_size: true });
+    const { max_shard_size = '50GB' } = options;
     const tensors = tensorsToSave(this);
     mkdirSync(folder, { recursive: true });
     const [first] = tensors.values();

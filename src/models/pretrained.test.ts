@@ -7,9 +7,12 @@ import { afterAll, describe, expect, test } from 'vitest';
 import torch, { type Tensor } from '../index.ts';
 import { load_file, save_file } from '../serialize/safetensors.ts';
 import {
+  AutoModel,
   BertForMaskedLM,
   BertModel,
   bertConfig,
+  from_gguf,
+  from_llama2c,
   from_pretrained,
   GPT2LMHeadModel,
   GPT2Model,
@@ -74,6 +77,17 @@ const llama = (): LlamaForCausalLM =>
       num_key_value_heads: 1,
     }),
   );
+
+test('an option that from_pretrained or save_pretrained does not have is refused by name', () => {
+  expect(() => from_pretrained('nowhere', { torch_dtype: torch.float16 } as object)).toThrow(
+    "from_pretrained() got an unexpected keyword argument 'torch_dtype'",
+  );
+  expect(() => AutoModel.from_pretrained('nowhere', { devcie: 'cpu' } as object)).toThrow("unexpected keyword argument 'devcie'");
+  expect(() => from_gguf('nowhere', { dtype: torch.float16 } as object)).toThrow("from_gguf() got an unexpected keyword argument 'dtype'");
+  expect(() => from_llama2c('nowhere', { dtype: torch.float16 } as object)).toThrow(
+    "from_llama2c() got an unexpected keyword argument 'dtype'",
+  );
+});
 
 describe('what is saved', () => {
   test.each([

@@ -12,6 +12,7 @@ import type { DType } from '../dtype/dtype.ts';
 import { moveInPlace } from '../nn/parameter.ts';
 import type { Tensor } from '../ops/methods.ts';
 import { engineOf } from '../tensor/devices.ts';
+import { refuseUnknownOptions } from '../util/options.ts';
 import { BertForMaskedLM, BertForSequenceClassification, BertModel } from './bert.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { architectureOf, type BertConfig, type GPT2Config, type LlamaConfig, type ModelConfig, readConfig, readJson } from './config.ts';
@@ -44,6 +45,8 @@ export interface FromPretrainedOptions<M extends PreTrainedModel = AnyModel> {
   readonly progress?: LoadingOption;
 }
 
+const optionNames = { as: true, dtype: true, device: true, progress: true } as const satisfies Record<keyof FromPretrainedOptions, true>;
+
 const gpt2Classes = { GPT2LMHeadModel, GPT2Model } as const;
 const bertClasses = { BertModel, BertForMaskedLM, BertForSequenceClassification } as const;
 const llamaClasses = { ForCausalLM: LlamaForCausalLM, Model: LlamaModel } as const;
@@ -55,6 +58,7 @@ const llamaClasses = { ForCausalLM: LlamaForCausalLM, Model: LlamaModel } as con
  * safetensors reader says of a broken file.
  */
 export function from_pretrained<M extends PreTrainedModel = AnyModel>(path: string, options: FromPretrainedOptions<M> = {}): M {
+  refuseUnknownOptions('from_pretrained', options, optionNames);
   using bar = loadingBar(options.progress ?? true);
   const kind = kindOf(path);
   const given = options as FromPretrainedOptions<PreTrainedModel>;

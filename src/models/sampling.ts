@@ -27,6 +27,10 @@ export interface SamplingOptions {
   readonly generator?: Generator;
 }
 
+export const samplingNames = {
+  ...{ do_sample: true, temperature: true, top_k: true, top_p: true, min_p: true, repetition_penalty: true, seed: true, generator: true },
+} as const satisfies Record<keyof SamplingOptions, true>;
+
 export interface Sampler {
   /** Logits `[batch, vocabulary]`, float32, as they are drawn from: penalized, scaled, those left out at -inf. */
   scores(logits: Tensor): Tensor;

@@ -20,14 +20,14 @@ export function readTokenizerFolder(folder: string): TokenizerParts {
   };
   const config = { ...optional('special_tokens_map.json'), ...withoutNulls(optional('tokenizer_config.json')) };
   const [json, source, defaults] = readModel(folder, config);
-  const template = existsSync(file('chat_template.jinja')) ? readFileSync(file('chat_template.jinja'), 'utf8') : null;
+  const [jinja, templateJson] = [file('chat_template.jinja'), file('chat_template.json')];
   const inJson = optional('chat_template.json')['chat_template'];
-  return tokenizerParts(
-    withConfiguredTokens(json, config),
-    { ...defaults, ...config },
-    source,
-    template ?? (typeof inJson === 'string' ? inJson : null),
-  );
+  const template = existsSync(jinja)
+    ? { text: readFileSync(jinja, 'utf8'), source: jinja }
+    : typeof inJson === 'string'
+      ? { text: inJson, source: templateJson }
+      : null;
+  return tokenizerParts(withConfiguredTokens(json, config), { ...defaults, ...config }, source, template, file('tokenizer_config.json'));
 }
 
 const withoutNulls = (json: Json): Json => Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));

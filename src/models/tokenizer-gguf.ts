@@ -175,8 +175,8 @@ class Metadata {
  */
 export const tokenizerFromLlama2c = (file: string): PreTrainedTokenizer => llama2cTokenizer(readFileSync(file), file);
 
-/** The same of bytes in memory. */
-export function llama2cTokenizer(bytes: Uint8Array, file: string): PreTrainedTokenizer {
+/** The tokens of such a file, spaces as U+2581, and their scores. */
+export function readLlama2cVocabulary(bytes: Uint8Array, file: string): { readonly pieces: string[]; readonly scores: number[] } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const broken = (at: number, what: string): Error => new Error(`${file}: not a tokenizer of llama2.c: ${what} (byte ${at})`);
   const pieces: string[] = [];
@@ -191,8 +191,16 @@ export function llama2cTokenizer(bytes: Uint8Array, file: string): PreTrainedTok
     pieces.push(utf8.decode(bytes.subarray(at + 8, at + 8 + length)).replaceAll(' ', '\u2581'));
     at += 8 + length;
   }
-  const firstText = 3 + 256;
   if (pieces.length < firstText) throw broken(bytes.length, `${pieces.length} tokens, fewer than 3 and one for each byte`);
+  return { pieces, scores };
+}
+
+/** Where the text begins: after three special tokens and one for each byte. */
+const firstText = 3 + 256;
+
+/** The same of bytes in memory. */
+export function llama2cTokenizer(bytes: Uint8Array, file: string): PreTrainedTokenizer {
+  const { pieces, scores } = readLlama2cVocabulary(bytes, file);
   pieces.splice(0, 3, '<unk>', '<s>', '</s>');
   const control = ['<unk>', '<s>', '</s>'];
   const json = sentencePieceTokenizer({

@@ -15,6 +15,8 @@ export interface TokenizerParts {
   readonly config: Json;
   readonly specialTokens: ReadonlyMap<SpecialTokenName, string>;
   readonly chatTemplate: string | null;
+  /** The file that it is in, for errors. */
+  readonly chatTemplateSource: string;
   readonly maxLength: number;
   readonly paddingSide: 'left' | 'right';
   readonly truncationSide: 'left' | 'right';
@@ -29,8 +31,14 @@ export interface TokenizerParts {
 /** Models have at most a few hundred thousand tokens. */
 const largestId = 2 ** 24;
 
-/** `chatTemplate` is that of a file of its own; else it is the config's. */
-export function tokenizerParts(json: unknown, config: Json, source: string, chatTemplate: string | null = null): TokenizerParts {
+/** `chatTemplate` is that of a file of its own; else it is the config's, which is in `configSource`. */
+export function tokenizerParts(
+  json: unknown,
+  config: Json,
+  source: string,
+  chatTemplate: { readonly text: string; readonly source: string } | null = null,
+  configSource = source,
+): TokenizerParts {
   const checked = checkTokenizer(json, source);
   const model = checked['model'] as Json;
   const maxLength = config['model_max_length'];
@@ -47,7 +55,8 @@ export function tokenizerParts(json: unknown, config: Json, source: string, chat
       ...(config['do_lowercase_and_remove_accent'] === true ? { do_lowercase_and_remove_accent: true } : {}),
     },
     specialTokens: specialTokensOf(config),
-    chatTemplate: chatTemplate ?? chatTemplateOf(config['chat_template']),
+    chatTemplate: chatTemplate?.text ?? chatTemplateOf(config['chat_template']),
+    chatTemplateSource: chatTemplate?.source ?? configSource,
     maxLength: typeof maxLength === 'number' && maxLength > 0 && maxLength < 2 ** 40 ? maxLength : Number.POSITIVE_INFINITY,
     paddingSide: side('padding_side'),
     truncationSide: side('truncation_side'),

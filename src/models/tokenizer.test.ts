@@ -219,8 +219,25 @@ describe('chat templates', () => {
     const tokenizer = AutoTokenizer.from_pretrained(folderOf(tokenizerFolder()));
     const fill = (chat_template: string): string => tokenizer.apply_chat_template(messages, { tokenize: false, chat_template });
     expect(() => tokenizer.apply_chat_template(messages)).toThrow('tokenizer.chat_template is not set');
-    expect(() => fill('{% if %}')).toThrow(/tokenizer\.json: chat template: /);
+    expect(() => fill('{% if %}')).toThrow(/^the chat_template that was given: chat template: /);
     expect(() => fill("{{ raise_exception('no system role') }}")).toThrow('no system role');
+    const broken = (files: object): (() => string) => {
+      const read = AutoTokenizer.from_pretrained(folderOf({ ...tokenizerFolder(), ...files }));
+      return () => read.apply_chat_template(messages, { tokenize: false });
+    };
+    expect(broken({ 'chat_template.jinja': '{% if %}' })).toThrow(/chat_template\.jinja: chat template: /);
+    expect(broken({ 'chat_template.json': { chat_template: '{{ 1 + }}' } })).toThrow(/chat_template\.json: chat template: /);
+    expect(broken({ 'tokenizer_config.json': { chat_template: '{% endfor %}' } })).toThrow(/tokenizer_config\.json: chat template: /);
+  });
+  test('that loop without end are ended', () => {
+    const tokenizer = AutoTokenizer.from_pretrained(folderOf(tokenizerFolder()));
+    const fill = (chat_template: string): string => tokenizer.apply_chat_template(messages, { tokenize: false, chat_template });
+    expect(fill('{% for i in range(3) %}{{ i }}{% endfor %}{% for i in range(5, 1, -2) %}{{ i }}{% endfor %}')).toBe('01253');
+    expect(() => fill('{% for i in range(1000000000) %}x{% endfor %}')).toThrow('range() was asked for more than 100000 numbers');
+    const nested = '{% for i in range(300) %}{% for j in range(400) %}{% endfor %}{% endfor %}';
+    expect(() => fill(nested)).toThrow('range() was asked for more than 100000 numbers');
+    const letters = `{% set a = '${'x'.repeat(2000)}' %}${'{% for i in a %}'.repeat(4)}${'{% endfor %}'.repeat(4)}`;
+    expect(() => fill(letters)).toThrow(/chat template: /);
   });
 });
 
@@ -328,6 +345,33 @@ describe('a file that is not what it says', () => {
     expect(() => tokenizerFromGguf(gguf.bytes('gpt-2', change), 'some.gguf')).toThrow(message);
     expect(() => tokenizerFromGguf(gguf.bytes('gpt-2', change), 'some.gguf')).toThrow('some.gguf');
   });
+
+  test('an expression that backtracks without end is ended, by name, wherever it is', () => {
+    const { model, ...rest } = tokenizerFolder()['tokenizer.json'] as { model: { vocab: object } };
+    const evil = { Regex: '(a+)+$' };
+    const parts: Record<string, object>[] = [
+      { pre_tokenizer: { type: 'Split', pattern: evil, behavior: 'Isolated', invert: false } },
+      { normalizer: { type: 'Sequence', normalizers: [{ type: 'Replace', pattern: evil, content: 'x' }] } },
+    ];
+    for (const part of parts) {
+      const tokenizer = AutoTokenizer.from_pretrained(folderOf({ 'tokenizer.json': { ...rest, model, ...part } }));
+      expect(tokenizer.encode('aa').length).toBeGreaterThan(0);
+      expect(() => tokenizer.encode(`${'a'.repeat(60)}!`)).toThrow(
+        /tokenizer\.json: a text of some 61 characters took more than 2\.\d+ s: the file's regular expressions backtrack too much$/,
+      );
+    }
+    const decoder = { type: 'Replace', pattern: evil, content: 'x' };
+    const writes = AutoTokenizer.from_pretrained(
+      folderOf({
+        'tokenizer.json': {
+          ...rest,
+          model: { ...model, vocab: { ...model.vocab, [`${'a'.repeat(60)}!`]: 999 } },
+          decoder,
+        },
+      }),
+    );
+    expect(() => writes.decode([999])).toThrow(/tokenizer\.json: .* took more than/);
+  }, 60_000);
 
   test("of llama2.c that is cut off, or has a token longer than itself, is refused with the byte's place", () => {
     const write = (bytes: Uint8Array): string => {

@@ -11,6 +11,7 @@ import { int64 } from '../dtype/dtype.ts';
 import { tensor } from '../ops/creation.ts';
 import { Tensor } from '../ops/methods.ts';
 import { type ChatMessage, type ChatTemplateOptions, renderChat } from './chat-template.ts';
+import { withTimeLimit } from './time-limit.ts';
 import { type SpecialTokenName, specialTokenNames, type TokenizerParts } from './tokenizer-parts.ts';
 
 export interface TokenizeOptions {
@@ -71,12 +72,16 @@ export class PreTrainedTokenizer extends Callable {
   readonly #parts: TokenizerParts;
   readonly #special: Map<SpecialTokenName, string>;
   readonly #specialIds: ReadonlySet<number>;
+  /** Whether the file's own regular expressions are used: they may be made to take for ever. */
+  readonly #patterns: { readonly reading: boolean; readonly writing: boolean };
   /** The longest text that the model can read; Infinity where nobody says. */
   model_max_length: number;
   padding_side: Side;
   truncation_side: Side;
   /** Jinja; null: the model has none. */
   chat_template: string | null;
+  /** The file that it is in, for errors. */
+  chat_template_source: string;
 
   constructor(parts: TokenizerParts) {
     super();
@@ -95,6 +100,11 @@ export class PreTrainedTokenizer extends Callable {
     this.padding_side = parts.paddingSide;
     this.truncation_side = parts.truncationSide;
     this.chat_template = parts.chatTemplate;
+    this.chat_template_source = parts.chatTemplateSource;
+    this.#patterns = {
+      reading: hasPattern(parts.json['normalizer']) || hasPattern(parts.json['pre_tokenizer']),
+      writing: hasPattern(parts.json['decoder']),
+    };
   }
 
   /** What a call does: see the signatures of the interface. */
@@ -133,7 +143,10 @@ export class PreTrainedTokenizer extends Callable {
     const list = ids instanceof Tensor ? ([ids.tolist()].flat(2) as number[]) : typeof ids === 'number' ? [ids] : ids;
     const known = list.filter((id) => this.#core.id_to_token(id) !== undefined && !(skip_special_tokens && this.#specialIds.has(id)));
     if (known.length === 0) return '';
-    const text = this.#named(() => this.#core.decode(known, { clean_up_tokenization_spaces: false }));
+    const text = this.#named(
+      () => this.#core.decode(known, { clean_up_tokenization_spaces: false }),
+      this.#patterns.writing ? 16 * known.length : null,
+    );
     return (clean_up_tokenization_spaces ?? this.cleansUp) ? cleanUpTokenization(text) : text;
   }
 
@@ -143,7 +156,9 @@ export class PreTrainedTokenizer extends Callable {
   }
 
   tokenize(text: string, options: Pick<TokenizeOptions, 'add_special_tokens'> = {}): string[] {
-    return this.#named(() => this.#core.tokenize(wellFormed(text), { add_special_tokens: options.add_special_tokens ?? false }));
+    const { add_special_tokens = false } = options;
+    const { reading } = this.#patterns;
+    return this.#named(() => this.#core.tokenize(wellFormed(text), { add_special_tokens }), reading ? text.length : null);
   }
   /** null: not in the vocabulary, and no token stands for that. */
   convert_tokens_to_ids(token: string): number | null {
@@ -169,7 +184,13 @@ export class PreTrainedTokenizer extends Callable {
         'Cannot use chat template functions because tokenizer.chat_template is not set and no template argument was passed! For information about writing templates and setting the tokenizer.chat_template attribute, please see the documentation at https://huggingface.co/docs/transformers/main/en/chat_templating',
       );
     const { tokenize = true, ...given } = options;
-    const text = renderChat(template, messages, given, Object.fromEntries(this.#special), this.#parts.source);
+    const text = renderChat(
+      template,
+      messages,
+      given,
+      Object.fromEntries(this.#special),
+      options.chat_template === undefined ? this.chat_template_source : 'the chat_template that was given',
+    );
     return tokenize ? this.encode(text, { add_special_tokens: false }) : text;
   }
 
@@ -274,10 +295,17 @@ export class PreTrainedTokenizer extends Callable {
   }
 
   /** A tokenizer.json may be broken in ways that show only in use: the library's error does not say which file it was. */
-  #named<T>(work: () => T): T {
+  #named<T>(work: () => T, patternsOver: number | null = null): T {
+    const { source } = this.#parts;
+    const late = (): Error =>
+      new TimeLimitError(
+        `${source}: a text of some ${patternsOver} characters took more than ${limit / 1000} s: the file's regular expressions backtrack too much`,
+      );
+    const limit = patternsOver === null ? 0 : leastLimit + limitPerCharacter * patternsOver;
     try {
-      return work();
+      return patternsOver === null ? work() : withTimeLimit(work, limit, late);
     } catch (error) {
+      if (error instanceof TimeLimitError) throw error;
       throw new Error(`${this.#parts.source}: not a tokenizer that can be used: ${(error as Error).message}`);
     }
   }
@@ -321,6 +349,14 @@ function keepByteOrderMarks(core: Tokenizer): void {
   };
   visit(core.decoder as unknown as Part | null);
 }
+
+/** Milliseconds; a hundred times what slow machines take. */
+const leastLimit = 2000;
+const limitPerCharacter = 0.05;
+class TimeLimitError extends Error {}
+
+/** Whether a part of a tokenizer.json has a regular expression. */
+const hasPattern = (part: unknown): boolean => part !== null && part !== undefined && JSON.stringify(part).includes('"Regex":');
 
 type Finish = (
   first: readonly string[],

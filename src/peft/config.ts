@@ -4,7 +4,9 @@
  * A file may say more than is done here (DoRA, other initializations that change the base's weights, ...). What would change the result is refused
  * by name; what only says how an adapter was made is left out. https://huggingface.co/docs/peft/package_reference/lora#peft.LoraConfig
  */
+
 import { ConfigFields, isJson, type Json } from '../models/config-fields.ts';
+import { refuseUnknownOptions } from '../util/options.ts';
 
 export const taskTypes = ['CAUSAL_LM', 'SEQ_CLS', 'TOKEN_CLS', 'SEQ_2_SEQ_LM', 'QUESTION_ANS', 'FEATURE_EXTRACTION'] as const;
 export type TaskType = (typeof taskTypes)[number];
@@ -39,6 +41,12 @@ export interface LoraOptions {
   readonly revision?: string | null;
 }
 
+const optionNames = {
+  ...{ r: true, lora_alpha: true, target_modules: true, exclude_modules: true, lora_dropout: true, bias: true, use_rslora: true },
+  ...{ modules_to_save: true, task_type: true, init_lora_weights: true, layers_to_transform: true, layers_pattern: true },
+  ...{ rank_pattern: true, alpha_pattern: true, base_model_name_or_path: true, revision: true },
+} as const satisfies Record<keyof LoraOptions, true>;
+
 export class LoraConfig {
   readonly peft_type = 'LORA';
   readonly r: number;
@@ -59,8 +67,13 @@ export class LoraConfig {
   fan_in_fan_out = false;
   base_model_name_or_path: string | null;
   readonly revision: string | null;
+  /** The file that it was read from, for errors. */
+  file: string | null = null;
 
   constructor(options: LoraOptions = {}) {
+    const unsupported = Object.keys(options).find((name) => (otherKinds as readonly string[]).includes(name));
+    if (unsupported !== undefined) throw new TypeError(`LoraConfig: ${unsupported} is not supported here`);
+    refuseUnknownOptions('LoraConfig.__init__', options, optionNames);
     this.r = options.r ?? 8;
     this.lora_alpha = options.lora_alpha ?? 8;
     this.target_modules = options.target_modules ?? null;
@@ -160,6 +173,7 @@ export function loraConfigFrom(json: unknown, file: string): LoraConfig {
     base_model_name_or_path: text('base_model_name_or_path'),
     revision: text('revision'),
   });
+  config.file = file;
   config.fan_in_fan_out = fields.boolean('fan_in_fan_out', false);
   return config;
 }

@@ -3,7 +3,10 @@
  *
  * What gets an adapter is decided for all modules before the first is replaced: a config that does not fit leaves the model as it was.
  */
+
+import { withTimeLimit } from '../models/time-limit.ts';
 import { Module } from '../nn/module.ts';
+import { refuseUnknownOptions } from '../util/options.ts';
 import type { LoraConfig } from './config.ts';
 import { LoraLinear } from './layer.ts';
 import { ModulesToSaveWrapper } from './modules-to-save.ts';
@@ -46,14 +49,28 @@ export class LoraModel<M extends Module = Module> extends Module {
     resolveTargets(this.model, config);
     if (config.task_type === 'SEQ_CLS' || config.task_type === 'TOKEN_CLS')
       config.modules_to_save = [...new Set([...(config.modules_to_save ?? []), ...classifierHeads])];
-    const { layers, whole } = this.planned(config);
+    // Names are short: patterns that take longer are made to.
+    const { layers, whole, scales } = withTimeLimit(
+      () => {
+        const plan = this.planned(config);
+        const scales = plan.layers.map(([path]) => ({
+          r: patternValue(config.rank_pattern, path, config.r),
+          lora_alpha: patternValue(config.alpha_pattern, path, config.lora_alpha),
+        }));
+        return { ...plan, scales };
+      },
+      5000,
+      () =>
+        new Error(
+          `${config.file ?? 'the config'}: looking for modules took more than 5 s: its regular expressions (target_modules, exclude_modules, layers_pattern, rank_pattern or alpha_pattern) backtrack too much`,
+        ),
+    );
     if (layers.length === 0)
       throw new Error(`Target modules ${targetsText(config)} not found in the base model. Please check the target modules and try again.`);
-    for (const [path, module] of layers) {
+    for (const [i, [path, module]] of layers.entries()) {
       const layer = module instanceof LoraLinear ? module : this.replace(path, new LoraLinear(module));
       layer.add_adapter(name, {
-        r: patternValue(config.rank_pattern, path, config.r),
-        lora_alpha: patternValue(config.alpha_pattern, path, config.lora_alpha),
+        ...scales[i],
         lora_dropout: config.lora_dropout,
         use_rslora: config.use_rslora,
         init_lora_weights: config.init_lora_weights,
@@ -115,7 +132,9 @@ export class LoraModel<M extends Module = Module> extends Module {
     for (const [, m] of [...this.lora_layers(), ...this.saved_modules()]) m.disable_adapters = !on;
   }
 
-  merge_adapter({ adapter_names, safe_merge = false }: MergeOptions = {}): void {
+  merge_adapter(options: MergeOptions = {}): void {
+    refuseUnknownOptions('merge_adapter', options, { adapter_names: true, safe_merge: true });
+    const { adapter_names, safe_merge = false } = options;
     const layers = this.lora_layers();
     // All are looked at before one is changed.
     const weights = layers.map(([path, layer]) => layer.weightToMerge(path));

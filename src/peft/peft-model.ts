@@ -8,6 +8,7 @@
 import { join } from 'node:path';
 import { PreTrainedModel, quantizedNumbers } from '../models/model.ts';
 import { Module } from '../nn/module.ts';
+import { refuseUnknownOptions } from '../util/options.ts';
 import { adapterState, loadAdapter, readAdapterConfig, writeAdapter } from './adapter-file.ts';
 import { LoraConfig, type LoraOptions } from './config.ts';
 import { LoraModel, type MergeOptions } from './lora-model.ts';
@@ -40,6 +41,7 @@ export class PeftModel<M extends Module = Module> extends Module {
 
   /** A model with the adapter of a folder. */
   static from_pretrained<M extends Module>(model: M, folder: string, options: PeftFromPretrainedOptions = {}): PeftModel<M> {
+    refuseUnknownOptions('PeftModel.from_pretrained', options, { adapter_name: true, is_trainable: true, config: true });
     const { adapter_name = 'default', is_trainable = false, config = readAdapterConfig(folder) } = options;
     const made = new PeftModel(model, config, adapter_name);
     try {
@@ -82,7 +84,9 @@ export class PeftModel<M extends Module = Module> extends Module {
     this.peft_config.set(adapter_name, own);
     if (this.peft_config.size > 1) this.set_adapter(this.active_adapter, this.trainable);
   }
-  load_adapter(folder: string, adapter_name: string, { is_trainable = false }: { readonly is_trainable?: boolean } = {}): void {
+  load_adapter(folder: string, adapter_name: string, options: { readonly is_trainable?: boolean } = {}): void {
+    refuseUnknownOptions('load_adapter', options, { is_trainable: true });
+    const { is_trainable = false } = options;
     const config = readAdapterConfig(folder);
     this.add_adapter(adapter_name, config);
     try {
@@ -139,10 +143,9 @@ export class PeftModel<M extends Module = Module> extends Module {
   }
 
   /** Writes the adapters, each as peft does: the default one into the folder itself, others into one of their names. */
-  save_pretrained(
-    folder: string,
-    { selected_adapters = [...this.peft_config.keys()] }: { readonly selected_adapters?: readonly string[] } = {},
-  ): void {
+  save_pretrained(folder: string, options: { readonly selected_adapters?: readonly string[] } = {}): void {
+    refuseUnknownOptions('save_pretrained', options, { selected_adapters: true });
+    const { selected_adapters = [...this.peft_config.keys()] } = options;
     for (const name of selected_adapters) {
       const config = configOf(this as unknown as PeftModel, name);
       writeAdapter(name === 'default' ? folder : join(folder, name), config, adapterState(this, name, config.bias));

@@ -409,3 +409,30 @@ test('LoraConfig has the defaults of peft', () => {
     ...{ r: 8, lora_alpha: 8, lora_dropout: 0, bias: 'none', use_rslora: false, task_type: null, target_modules: null },
   });
 });
+
+describe('what a config says that is not understood', () => {
+  const model = (): LlamaForCausalLM =>
+    baseOf(Object.values(cases).find(({ config }) => config.architectures[0].startsWith('Llama'))!) as LlamaForCausalLM;
+  test('is refused by name', () => {
+    expect(() => get_peft_model(model(), { target_module: ['q_proj'] } as LoraOptions)).toThrow(
+      "LoraConfig.__init__() got an unexpected keyword argument 'target_module'",
+    );
+    expect(() => new LoraConfig({ use_dora: true } as LoraOptions)).toThrow('LoraConfig: use_dora is not supported here');
+    const made = get_peft_model(model(), { target_modules: ['q_proj'] });
+    expect(() => made.merge_and_unload({ safe: true } as object)).toThrow("merge_adapter() got an unexpected keyword argument 'safe'");
+    expect(() => made.save_pretrained(newFolder(), { adapters: [] } as object)).toThrow("unexpected keyword argument 'adapters'");
+  });
+  test('and backtracks without end is ended, by name, with the model as it was', () => {
+    const base = model();
+    const before = base.named_modules().map(([name]) => name);
+    const evil = '((\\w|\\.|\\d)+)+!';
+    for (const options of [{ target_modules: evil }, { target_modules: ['q_proj'], rank_pattern: { [evil]: 4 } }])
+      expect(() => get_peft_model(base, options)).toThrow(/^the config: looking for modules took more than 5 s/);
+    expect(base.named_modules().map(([name]) => name)).toEqual(before);
+    const folder = newFolder();
+    get_peft_model(model(), { target_modules: ['q_proj'] }).save_pretrained(folder);
+    const file = join(folder, 'adapter_config.json');
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), target_modules: evil }));
+    expect(() => PeftModel.from_pretrained(model(), folder)).toThrow(`${file}: looking for modules took more than 5 s`);
+  }, 60_000);
+});

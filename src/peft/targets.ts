@@ -45,13 +45,14 @@ export function resolveTargets(model: Module, config: LoraConfig): void {
   }
 }
 
-const regular = (text: string): RegExp => {
+const compiled = (text: string, field: string): RegExp => {
   try {
-    return new RegExp(`^(?:${text})$`, 'u');
+    return new RegExp(text, 'u');
   } catch (error) {
-    throw new SyntaxError(`target_modules: ${(error as Error).message}`);
+    throw new SyntaxError(`${field}: ${(error as Error).message}`);
   }
 };
+const regular = (text: string, field = 'target_modules'): RegExp => compiled(`^(?:${text})$`, field);
 
 const named = (name: string, list: readonly string[]): boolean => list.some((end) => name === end || name.endsWith(`.${end}`));
 
@@ -67,7 +68,8 @@ export function targetTest(config: LoraConfig): (name: string) => boolean {
   const { layers_to_transform: layers, layers_pattern } = config;
   const kept = layers === null ? null : new Set(typeof layers === 'number' ? [layers] : layers);
   const patterns = typeof layers_pattern === 'string' ? [layers_pattern] : (layers_pattern ?? []);
-  const numbers = patterns.length === 0 ? [/.*\.[^.]*\.(\d+)\./u] : patterns.map((p) => new RegExp(`.*\\.${p}\\.(\\d+)\\.`, 'u'));
+  const numbers =
+    patterns.length === 0 ? [/.*\.[^.]*\.(\d+)\./u] : patterns.map((p) => compiled(`.*\\.${p}\\.(\\d+)\\.`, 'layers_pattern'));
   const whole = Array.isArray(config.target_modules) ? new Set(config.target_modules as readonly string[]) : new Set<string>();
   return (name) => {
     if (!wanted(name) || excluded(name)) return false;
@@ -79,7 +81,8 @@ export function targetTest(config: LoraConfig): (name: string) => boolean {
 
 /** The value of the first pattern that is the name or its end. */
 export function patternValue(patterns: Readonly<Record<string, number>>, name: string, fallback: number): number {
-  for (const [key, value] of Object.entries(patterns)) if (regular(`(.*\\.)?(${key})`).test(name)) return value;
+  for (const [key, value] of Object.entries(patterns))
+    if (regular(`(.*\\.)?(${key})`, 'rank_pattern or alpha_pattern').test(name)) return value;
   return fallback;
 }
 

@@ -275,3 +275,12 @@ function checkSound(bytes: Uint8Array): void {
 
 const PYTHON =
   'AAEAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJmb3JtYXQiOiJwdCJ9LCJzIjp7ImR0eXBlIjoiSTY0Iiwic2hhcGUiOltdLCJkYXRhX29mZnNldHMiOlswLDhdfSwiYcOpIjp7ImR0eXBlIjoiRjMyIiwic2hhcGUiOlswXSwiZGF0YV9vZmZzZXRzIjpbOCw4XX0sInciOnsiZHR5cGUiOiJGMzIiLCJzaGFwZSI6WzEsMl0sImRhdGFfb2Zmc2V0cyI6WzgsMTZdfSwiYiI6eyJkdHlwZSI6IlU4Iiwic2hhcGUiOlszXSwiZGF0YV9vZmZzZXRzIjpbMTYsMTldfX0gICAgICAgBwAAAAAAAAAAAIA/AAAAwAECAw==';
+
+test('a header of more values than any model has is refused before anything is made of it', () => {
+  const header = Buffer.from(`{"a":[${'[],'.repeat(600_000)}[]]}`);
+  const file = Buffer.concat([Buffer.from(BigUint64Array.of(BigInt(header.length)).buffer), header]);
+  expect(() => parseSafetensors(file, 'f.safetensors')).toThrow(/more than 1048576 values in header\n {2}in f\.safetensors, byte \d+/);
+  const quoted = Buffer.from(JSON.stringify({ __metadata__: { text: `${'[,{'.repeat(600_000)}\\"` } }));
+  const fine = Buffer.concat([Buffer.from(BigUint64Array.of(BigInt(quoted.length)).buffer), quoted]);
+  expect(parseSafetensors(fine).metadata.get('text')).toHaveLength(1_800_002);
+});

@@ -39,6 +39,8 @@ export type SafetensorsDType = keyof typeof dtypeSizes;
 
 const dtypeOrder = Object.keys(dtypeSizes) as readonly SafetensorsDType[];
 const headerLimit = 100_000_000;
+/** Lists, objects and what is in them: of a hundred times the tensors that any model has. What is made of them is larger than their text. */
+const mostValues = 1 << 20;
 const metadataKey = '__metadata__';
 
 export interface SafetensorsEntry {
@@ -108,7 +110,9 @@ export function parseSafetensors(source: Uint8Array | ByteSource, file = 'safete
   if (8 + length > bytes.size) {
     throw new SafetensorsError(`invalid header length (${length} bytes in a file of ${bytes.size})`, file, undefined, 0);
   }
-  const text = decodeHeader(bytes.read(8, length), file);
+  const raw = bytes.read(8, length);
+  checkSize(raw, file);
+  const text = decodeHeader(raw, file);
   const header = parseHeaderText(text, file);
   const metadata = new Map<string, string>();
   const found: [string, SafetensorsEntry][] = [];
@@ -119,6 +123,21 @@ export function parseSafetensors(source: Uint8Array | ByteSource, file = 'safete
   found.sort(([, left], [, right]) => left.begin - right.begin || left.end - right.end);
   checkWithoutHoles(found, 8 + length, bytes.size, file);
   return { metadata, tensors: new Map(found) };
+}
+
+/** Before anything is made of it: brackets and commas outside strings. */
+function checkSize(header: Uint8Array, file: string): void {
+  let values = 0;
+  let inString = false;
+  for (let at = 0; at < header.length; at++) {
+    const byte = header[at];
+    if (inString) {
+      if (byte === 0x5c) at++;
+      else if (byte === 0x22) inString = false;
+    } else if (byte === 0x22) inString = true;
+    else if ((byte === 0x2c || byte === 0x5b || byte === 0x7b) && ++values > mostValues)
+      throw new SafetensorsError(`more than ${mostValues} values in header`, file, undefined, 8 + at);
+  }
 }
 
 function decodeHeader(bytes: Uint8Array, file: string): string {

@@ -7,11 +7,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
+import { checkChatTemplate } from '../../models/chat-template.ts';
 import { type ChatMessage, generateText, type PreTrainedTokenizer } from '../../models/index.ts';
 import type { ChatFlags } from './definitions.ts';
 import { checkTokens } from './generate.ts';
 import { noteRoom, type OpenedModel, openTextModel } from './open-model.ts';
-import { samplingOf } from './sampling.ts';
+import { noteSeed, samplingOf } from './sampling.ts';
 import { Stopwatch, speedLine } from './speed.ts';
 import { jsonLine, note, write } from './terminal.ts';
 
@@ -19,7 +20,11 @@ export async function runChat(flags: ChatFlags): Promise<void> {
   const opened = openTextModel(flags.model, flags);
   const { tokenizer } = opened;
   if (tokenizer === null) throw new Error(`${flags.model} has no tokenizer, so it cannot chat: ${opened.missing}`);
-  if (flags.chatTemplate !== undefined) tokenizer.chat_template = readFileSync(flags.chatTemplate, 'utf8');
+  if (flags.chatTemplate !== undefined) {
+    Object.assign(tokenizer, { chat_template: readFileSync(flags.chatTemplate, 'utf8'), chat_template_source: flags.chatTemplate });
+    checkChatTemplate(tokenizer.chat_template!, flags.chatTemplate);
+  }
+  noteSeed(flags, opened.model.generation_config?.do_sample);
   if (tokenizer.chat_template === null)
     throw new Error(`${flags.model} has no chat template: give one with --chat-template, or let 'generate' continue a text`);
   const interactive = process.stdin.isTTY === true && process.stdout.isTTY === true;

@@ -74,7 +74,7 @@ function addEmbed(program: Command): void {
   const command = program
     .command('embed')
     .description('Texts to vectors: one JSON object a line, with index, text and embedding.')
-    .argument('[texts...]', 'texts (default: the lines of standard input)');
+    .argument('[texts...]', 'texts (default: the lines of standard input, of which a blank one is a text too)');
   addModelOptions(command)
     .addOption(new Option('--pooling <how>', 'from token vectors to one (default: as the folder says, else mean)').choices(poolings))
     .option('--no-normalize', 'vectors as they are; without it they have length 1')
@@ -86,7 +86,7 @@ function addEmbed(program: Command): void {
 function addInfo(program: Command): void {
   program
     .command('info')
-    .description('What is in a safetensors file, a GGUF file, a llama2.c .bin, or a folder of a model.')
+    .description('What is in a safetensors file, a GGUF file, a llama2.c .bin or its tokenizer, or a folder of a model.')
     .argument('<path>', 'a file or a folder')
     .option('--full', 'long metadata (a vocabulary, a template) whole', false)
     .option('--json', 'one JSON object a line: files, metadata, tensors, a total', false)

@@ -1,4 +1,7 @@
-/** `torch-magpie embed`: texts to vectors, one JSON object a line, with an encoder (BERT) and the pooling that its folder names. */
+/**
+ * `torch-magpie embed`: texts to vectors, one JSON object a line, with an encoder (BERT) and the pooling that its folder names. Every line of standard
+ * input is a text, a blank one too (that of no words), so that lines of input and output correspond.
+ */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import torch from '../../index.ts';
@@ -16,11 +19,11 @@ import {
 } from '../../models/index.ts';
 import type { EmbedFlags } from './definitions.ts';
 import { checkDevice } from './open-model.ts';
-import { jsonLine, note, readInput, UsageError, write } from './terminal.ts';
+import { jsonLine, note, readLines, UsageError, write } from './terminal.ts';
 
 export async function runEmbed(given: readonly string[], flags: EmbedFlags): Promise<void> {
   if (given.length === 0 && process.stdin.isTTY) throw new UsageError('no texts: give them as arguments, or as lines of standard input');
-  const texts = given.length > 0 ? given : (await readInput()).split(/\r?\n/).filter((line) => line !== '');
+  const texts = given.length > 0 ? given : await readLines();
   const begin = performance.now();
   checkDevice(flags.device);
   const encoder = openEncoder(flags);

@@ -4,7 +4,7 @@ import { generate, generateText } from '../../models/index.ts';
 import { Interrupt } from '../interrupt.ts';
 import type { GenerateFlags } from './definitions.ts';
 import { noteRoom, type OpenedModel, openTextModel } from './open-model.ts';
-import { samplingOf } from './sampling.ts';
+import { noteSeed, samplingOf } from './sampling.ts';
 import { Stopwatch, speedLine } from './speed.ts';
 import { jsonLine, note, readInput, UsageError, write } from './terminal.ts';
 
@@ -24,6 +24,7 @@ export async function runGenerate(flags: GenerateFlags): Promise<void> {
   const said = text !== null && flags.chat ? [{ role: 'user', content: text }] : text;
   const prompt = said === null ? flags.promptIds! : promptTokens(tokenizer!, said);
   checkTokens(prompt, opened, flags.model);
+  noteSeed(flags, opened.model.generation_config?.do_sample);
   const maxNewTokens = noteRoom(prompt.length, flags.maxNewTokens, opened, flags);
 
   const controller = new AbortController();

@@ -3,9 +3,13 @@
  *
  * Lists of tensors are never cut; long lists of metadata (a vocabulary) are, on a screen, unless `--full` is given. With `--json` nothing is.
  */
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { from_llama2c, readConfig } from '../../models/index.ts';
+import { readConfig } from '../../models/index.ts';
+import { describeLlama2c } from '../../models/llama2c.ts';
+import { readLlama2cVocabulary } from '../../models/tokenizer-gguf.ts';
+import { fileSource } from '../../serialize/byte-source.ts';
+import { otherKind } from '../../serialize/file-kind.ts';
 import { GgufArray, openGguf } from '../../serialize/gguf/index.ts';
 import { parseSafetensors } from '../../serialize/safetensors-format.ts';
 import { formatBytes, formatCount } from '../format.ts';
@@ -41,26 +45,26 @@ export async function runInfo(path: string, flags: InfoFlags): Promise<void> {
 
 function fileInfo(path: string): FileInfo {
   const descriptor = openSync(path, 'r');
+  let found: string | null = null;
   try {
     const { size } = fstatSync(descriptor);
-    const read = (offset: number, length: number): Uint8Array => {
-      const bytes = new Uint8Array(length);
-      const count = readSync(descriptor, bytes, 0, length, offset);
-      return bytes.subarray(0, count);
-    };
-    const head = Buffer.from(read(0, Math.min(16, size)));
+    const source = fileSource(descriptor, size, () => new Error(`${path}: the file became shorter while it was read`));
+    const head = Buffer.from(source.read(0, Math.min(16, size)));
     if (head.toString('latin1', 0, 4) === 'GGUF' || path.endsWith('.gguf')) return ggufInfo(path, size);
     // Eight bytes of length, then JSON.
     if (head[8] === 0x7b || path.endsWith('.safetensors')) {
-      const file = parseSafetensors({ size, read }, path);
+      const file = parseSafetensors(source, path);
       const tensors = [...file.tensors].map(([name, { dtype, shape, begin, end }]) => ({ name, dtype, shape, bytes: end - begin }));
       return { path, format: 'safetensors', bytes: size, metadata: file.metadata, tensors };
     }
-    if (path.endsWith('.bin')) return llama2cInfo(path, size);
+    found = otherKind(source);
+    if (path.endsWith('.bin') && found === null) return llama2cInfo(path, size);
   } finally {
     closeSync(descriptor);
   }
-  throw new Error(`${path}: not a safetensors file, a GGUF file, a llama2.c .bin or a folder of a model`);
+  throw new Error(
+    `${path}: not a safetensors file, a GGUF file, a llama2.c .bin or a folder of a model${found === null ? '' : `; ${found}`}`,
+  );
 }
 
 function ggufInfo(path: string, bytes: number): FileInfo {
@@ -71,12 +75,34 @@ function ggufInfo(path: string, bytes: number): FileInfo {
 
 /** It has no names: those are transformers'. */
 function llama2cInfo(path: string, bytes: number): FileInfo {
-  const model = from_llama2c(path);
+  const tokens = vocabularyOf(path, bytes);
+  if (tokens !== null) {
+    const longest = tokens.reduce((most, token) => Math.max(most, Buffer.byteLength(token)), 0);
+    const metadata: [string, unknown][] = [
+      ['tokens', tokens.length],
+      ['bytes of the longest', longest],
+      ['vocabulary', tokens],
+    ];
+    return { path, format: 'tokenizer of llama2.c (no weights)', bytes, metadata, tensors: [] };
+  }
+  const { model } = describeLlama2c(path);
   const tensors = model
     .named_parameters()
     .map(([name, tensor]) => ({ name, dtype: 'F32', shape: [...tensor.shape], bytes: tensor.numel() * tensor.dtype.itemsize }));
   return { path, format: 'llama2.c', bytes, metadata: Object.entries(model.config.json), tensors };
 }
+
+/** The tokens of a file that is llama2.c's tokenizer, which is named like its models; null: it is none. */
+function vocabularyOf(path: string, bytes: number): readonly string[] | null {
+  if (bytes > largestTokenizer) return null;
+  try {
+    return readLlama2cVocabulary(readFileSync(path), path).pieces;
+  } catch {
+    return null;
+  }
+}
+/** Bytes; that of Llama 2 has 400 KB. */
+const largestTokenizer = 1 << 24;
 
 /** Every file of weights; the config stands first, as a file without tensors. */
 function folderFiles(folder: string): FileInfo[] {

@@ -1,6 +1,14 @@
 /** From the command line's options to those of `generateText()`. */
 import type { GenerateTextOptions } from '../../models/index.ts';
 import type { SamplingFlags } from './definitions.ts';
+import { note } from './terminal.ts';
+
+/** Says that a seed changes nothing where nothing is drawn. */
+export function noteSeed(flags: SamplingFlags, draws: boolean | undefined): void {
+  if (flags.seed === undefined || (samplingOf(flags).do_sample ?? draws ?? false)) return;
+  const why = flags.temperature === 0 ? '--temperature 0 takes' : 'without --temperature, --top-k, --top-p or --min-p the model takes';
+  note(`--seed has no effect: ${why} the likeliest token, nothing is drawn`, flags);
+}
 
 /** What was not given is left to the model's own generation config. */
 export function samplingOf(flags: SamplingFlags): GenerateTextOptions {

@@ -35,11 +35,19 @@ export function endQuietlyOnClosedPipes(): void {
     });
 }
 
+/** The lines of standard input, blank ones too; none where there is nothing. */
+export async function readLines(): Promise<string[]> {
+  const text = await readAll();
+  return text === '' ? [] : text.replace(/\r?\n$/, '').split(/\r?\n/);
+}
+
 /** All of standard input, without the line end that `echo` puts there. */
 export async function readInput(): Promise<string> {
+  return (await readAll()).replace(/\r?\n$/, '');
+}
+
+async function readAll(): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks)
-    .toString('utf8')
-    .replace(/\r?\n$/, '');
+  return Buffer.concat(chunks).toString('utf8');
 }

@@ -188,6 +188,7 @@ class Cursor {
   readonly #file: string;
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #bytes: Uint8Array = new Uint8Array(0);
+  #room: Uint8Array = new Uint8Array(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
   /** Where the window begins. */
   #start = 0;
@@ -226,12 +227,20 @@ class Cursor {
     this.#checkEnd(length);
     const end = this.at + length;
     if (end > this.#start + this.#bytes.byteLength) {
-      this.#bytes = this.#source.read(this.at, Math.min(this.size - this.at, Math.max(length, windowBytes)));
+      this.#bytes = this.#window(Math.min(this.size - this.at, Math.max(length, windowBytes)));
       this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
       this.#start = this.at;
     }
     this.at = end;
     return this.#view;
+  }
+  /** The next bytes of the source. A file's windows take turns in the same memory: there may be hundreds of them. */
+  #window(length: number): Uint8Array {
+    if (this.#source.readInto === undefined) return this.#source.read(this.at, length);
+    if (this.#room.byteLength < length) this.#room = new Uint8Array(Math.max(length, Math.min(windowBytes, this.size)));
+    const window = this.#room.subarray(0, length);
+    this.#source.readInto(window, this.at);
+    return window;
   }
   /** Where in the window the last so many bytes begin. */
   within(length: number): number {

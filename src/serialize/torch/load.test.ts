@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import torch, { nn, type Tensor } from '../../index.ts';
+import { save } from '../safetensors.ts';
 import { PythonObject, SparseTensor } from './values.ts';
 import { ZipReader } from './zip.ts';
 import { ZipWriter } from './zip-write.ts';
@@ -188,7 +189,7 @@ describe('wrong files', () => {
     expect(() => torch.load(written('empty.pt', ''))).toThrow('Ran out of input');
   });
   test('text is no pickle', () => {
-    expect(() => torch.load(written('text.pt', 'Once upon a time'))).toThrow('Unsupported operand 79');
+    expect(() => torch.load(written('text.pt', 'Once upon a time'))).toThrow('it is text that begins with "Once upon a time"');
   });
   test('another pickle has the wrong magic number', () => {
     expect(() => torch.load(Uint8Array.of(0x80, 2, 0x4b, 1, 0x2e))).toThrow('Invalid magic number; corrupt file?');
@@ -297,5 +298,32 @@ describe('map_location', () => {
   test('another device of this library', () => {
     const [t] = torch.load<Tensor[]>(torch.save([torch.ones([2])]), { map_location: 'reference' });
     expect(t.device).toBe('reference');
+  });
+});
+
+describe('a file that is not of torch.save', () => {
+  test.each([
+    ['safetensors', Buffer.from(save({ w: torch.ones([2]) })), 'it is a safetensors file (load_file of torch-magpie/safetensors reads it)'],
+    ['GGUF', Buffer.from('GGUF\x03\0\0\0'), 'it is a GGUF file'],
+    ['text', Buffer.from('epoch,loss\n1,2.5\n'), 'it is text that begins with "epoch,loss\\n1,2.5\\n"'],
+    ['a pointer of Git LFS', Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:1'), 'git lfs pull'],
+    ['an array of NumPy', Buffer.from('\x93NUMPY\x01\0', 'latin1'), 'NumPy'],
+    ['an empty one', Buffer.alloc(0), 'Ran out of input'],
+  ])('%s is named, and the file', (_, bytes, message) => {
+    const folder = mkdtempSync(join(tmpdir(), 'magpie-load-'));
+    const file = join(folder, 'model.pt');
+    writeFileSync(file, bytes);
+    try {
+      expect(() => torch.load(file)).toThrow(message);
+      expect(() => torch.load(file)).toThrow(`in ${file}`);
+      expect(() => torch.load(bytes)).toThrow(message);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+  test('an option that load does not have is refused', () => {
+    expect(() => torch.load('nowhere', { weights_onyl: true } as object)).toThrow(
+      "load() got an unexpected keyword argument 'weights_onyl'",
+    );
   });
 });

@@ -12,7 +12,9 @@ import { type DType, uint8 } from '../../dtype/dtype.ts';
 import { empty } from '../../ops/creation.ts';
 import type { Tensor } from '../../ops/methods.ts';
 import { canonicalDevice, engineOf, knownDevices } from '../../tensor/devices.ts';
+import { refuseUnknownOptions } from '../../util/options.ts';
 import { type ByteSource, bytesSource, fileSource, fill } from '../byte-source.ts';
+import { otherKind } from '../file-kind.ts';
 import { streamedTensor } from '../streamed.ts';
 import { Cursor } from './cursor.ts';
 import { UnpicklingError, unsafeMessage, weightsOnlyMessage } from './errors.ts';
@@ -41,6 +43,7 @@ export interface LoadOptions {
 
 /** Reads what `torch.save` wrote; `values.ts` says what Python's values become. */
 export function load<T = unknown>(f: string | URL | Uint8Array | ArrayBuffer, options: LoadOptions = {}): T {
+  refuseUnknownOptions('load', options, { map_location: true, weights_only: true, mmap: true });
   const isPath = typeof f === 'string' || f instanceof URL;
   if (isPath) {
     const descriptor = openFile(f);
@@ -63,6 +66,7 @@ function read(source: ByteSource, options: LoadOptions, path: string | null): un
   const { weights_only = true, mmap = false } = options;
   const find = weights_only ? findAllowed : findInert;
   try {
+    refuseOthers(source);
     if (isZip(source)) {
       const zip = new ZipReader(source);
       if (zip.has('constants.pkl'))
@@ -80,9 +84,18 @@ function read(source: ByteSource, options: LoadOptions, path: string | null): un
       );
     return readLegacy(source, find, options);
   } catch (error) {
-    if (weights_only && error instanceof UnpicklingError) throw new UnpicklingError(weightsOnlyMessage(error.message), { cause: error });
+    const where = path === null ? '' : `\n  in ${path}`;
+    if (weights_only && error instanceof UnpicklingError)
+      throw new UnpicklingError(weightsOnlyMessage(error.message) + where, { cause: error });
+    if (error instanceof Error && where !== '' && !error.message.includes(path!)) error.message += where;
     throw error;
   }
+}
+
+/** A file of another kind is named: what the unpickler would say of its first byte helps nobody. */
+function refuseOthers(source: ByteSource): void {
+  const found = otherKind(source);
+  if (found !== null) throw new UnpicklingError(`this is no file of torch.save: ${found}`);
 }
 
 type Find = (module: string, name: string) => unknown;

@@ -58,11 +58,14 @@ class Machine implements MadeList {
   readonly #options: UnpickleOptions;
   readonly #marks: unknown[][] = [];
   readonly #memo: Map<number, unknown> = new Map();
+  /** Containers and memo entries that a pickle of this length may make: they take more memory than the bytes that ask for them. */
+  readonly #most: { readonly containers: number; readonly memo: number };
   #stack: unknown[] = [];
 
   constructor(cursor: Cursor, options: UnpickleOptions) {
     this.#cursor = cursor;
     this.#options = options;
+    this.#most = { containers: leastContainers + cursor.left / 64, memo: leastContainers + cursor.left / 16 };
   }
 
   run(): unknown {
@@ -222,13 +225,13 @@ class Machine implements MadeList {
         this.#get(c.uint32());
         return;
       case 0x71: // BINPUT
-        this.#memo.set(c.byte(), this.#top());
+        this.#memoize(c.byte());
         return;
       case 0x72: // LONG_BINPUT
-        this.#memo.set(c.uint32(), this.#top());
+        this.#memoize(c.uint32());
         return;
       case 0x94: // MEMOIZE
-        this.#memo.set(this.#memo.size, this.#top());
+        this.#memoize(this.#memo.size);
         return;
 
       // Names and what they make
@@ -301,6 +304,10 @@ class Machine implements MadeList {
     this.#stack = below;
     return items;
   }
+  #memoize(index: number): void {
+    this.#memo.set(index, this.#top());
+    if (this.#memo.size > this.#most.memo) throw tooMany('memo entries', this.#memo.size);
+  }
   #get(index: number): void {
     if (!this.#memo.has(index)) throw new UnpicklingError(`Memo value not found at index ${index}`);
     this.#push(this.#memo.get(index));
@@ -310,6 +317,7 @@ class Machine implements MadeList {
 
   #made<T extends Made>(x: T): T {
     this.containers.push(x);
+    if (this.containers.length > this.#most.containers) throw tooMany('lists, tuples, dicts and sets', this.containers.length);
     return x;
   }
   #tuple(items: unknown[]): unknown[] {
@@ -385,6 +393,10 @@ class Machine implements MadeList {
       );
   }
 }
+
+const leastContainers = 1 << 20;
+const tooMany = (what: string, count: number): UnpicklingError =>
+  new UnpicklingError(`more than ${count - 1} ${what}, which take more memory than a file of this size should`);
 
 const underflow = (): UnpicklingError => new UnpicklingError('unpickling stack underflow');
 

@@ -67,6 +67,16 @@ describe('the archive', () => {
     expect(() => zip.read('x')).toThrow('records of the archive overlap');
   });
 
+  test('records that unpack to many times the archive are refused before they are', () => {
+    const packed = deflateRawSync(Buffer.alloc(2 ** 25));
+    const made = archiveOfBytes('a/x', packed);
+    const directory = made.indexOf(Buffer.from('PK\x01\x02', 'latin1'));
+    made.writeUInt16LE(8, directory + 10);
+    made.writeUInt32LE(2 ** 25, directory + 24);
+    expect(() => new ZipReader(sourceOf(made)).read('x')).toThrow(/records unpack to more than 8 times the archive's \d+ bytes/);
+    expect(() => new ZipReader(sourceOf(made)).reader('x')).toThrow(/records unpack to more than 8 times/);
+  });
+
   test('a record outside a folder is refused', () => {
     expect(() => new ZipReader(sourceOf(archive({ x: '1' })))).toThrow('file in archive is not in a subdirectory: x');
   });
